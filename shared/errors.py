@@ -1,0 +1,149 @@
+"""Own the one tree of errors; `web.py` alone turns them into problem JSON.
+
+C2DError
+├── CallerError            the caller can fix it
+│   ├── InvalidRequest     400  malformed JSON, schema, limits, cycles
+│   ├── Unauthorized       401  signature, nonce, token
+│   ├── Forbidden          403  known, but not allowed
+│   ├── NotFound           404  no such job, result, environment
+│   ├── NotAvailable       404  not configured or not built yet
+│   ├── MethodNotAllowed   405
+│   ├── Conflict           409  right call, wrong moment
+│   ├── PayloadTooLarge    413
+│   ├── RangeNotSatisfiable 416
+│   └── TooManyRequests    429
+├── Unavailable            503  try again: database, storage, engine out of reach
+├── JobError                    ends the job, with a reason for its owner
+└── SettingsError               a wrong setting stops the start
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class C2DError(Exception):
+    """Carry one sentence a person can act on, and the facts behind it."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, **facts: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.facts = facts
+
+
+class CallerError(C2DError):
+    """The caller can fix it."""
+
+    status = 400
+    code = "invalid_request"
+    title = "Invalid request"
+
+
+class InvalidRequest(CallerError):
+    """What was sent cannot be understood or granted; `path` among the facts names the field."""
+
+
+class Unauthorized(CallerError):
+    """Nobody knows who is calling."""
+
+    status = 401
+    code = "unauthorized"
+    title = "Not authenticated"
+
+
+class Forbidden(CallerError):
+    """The caller is known and not allowed."""
+
+    status = 403
+    code = "forbidden"
+    title = "Not allowed"
+
+
+class NotFound(CallerError):
+    """There is no such thing, or not for this caller."""
+
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class NotAvailable(CallerError):
+    """This node does not offer it: not configured or not built."""
+
+    status = 404
+    code = "not_available"
+    title = "Not available on this node"
+
+
+class MethodNotAllowed(CallerError):
+    """The route exists, the method does not."""
+
+    status = 405
+    code = "method_not_allowed"
+    title = "Method not allowed"
+
+
+class Conflict(CallerError):
+    """The right call at the wrong moment."""
+
+    status = 409
+    code = "conflict"
+    title = "Not in this state"
+
+
+class PayloadTooLarge(CallerError):
+    """More bytes than this call takes."""
+
+    status = 413
+    code = "payload_too_large"
+    title = "Too large"
+
+
+class RangeNotSatisfiable(CallerError):
+    """The range asked for lies outside the file; `size_bytes` among the facts."""
+
+    status = 416
+    code = "range_not_satisfiable"
+    title = "Range not satisfiable"
+
+
+class TooManyRequests(CallerError):
+    """Slow down; `retry_after_s` among the facts."""
+
+    status = 429
+    code = "too_many_requests"
+    title = "Too many requests"
+
+
+class Unavailable(C2DError):
+    """Out of reach now; the same call may succeed later. "Could not look" is never "not there"."""
+
+    status = 503
+    code = "unavailable"
+    title = "Temporarily unavailable"
+
+
+class JobError(C2DError):
+    """End the job; `detail` is the reason its owner reads."""
+
+    code = "job_failed"
+    title = "The job cannot go on"
+
+
+class SettingsError(C2DError):
+    """A setting is wrong: its name, what was wrong, and an example."""
+
+    code = "settings"
+    title = "Wrong setting"
+
+
+class DigestMismatch(CallerError):
+    """The bytes that arrived are not those the digest announced."""
+
+    status = 400
+    code = "digest_mismatch"
+    title = "Digest mismatch"
