@@ -5,7 +5,7 @@ from __future__ import annotations
 from eth_keys.backends.native.jacobian import fast_multiply
 from eth_keys.datatypes import PrivateKey, PublicKey, Signature
 from eth_keys.exceptions import BadSignature
-from eth_utils import ValidationError
+from eth_utils.exceptions import ValidationError
 
 _FIELD = 2**256 - 2**32 - 977
 
