@@ -1,4 +1,4 @@
-"""Own personal_sign (EIP-191): how a wallet signs bytes, and who signed them; pure. What is malformed is `Unauthorized`."""
+"""Own personal_sign (EIP-191): how a wallet signs bytes and who signed them; pure. The malformed is `Unauthorized`."""
 
 from __future__ import annotations
 
