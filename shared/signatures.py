@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from shared.addresses import address_of, checksum, is_same_address, keccak256, public_key_of
 from shared.errors import Unauthorized
 from shared.personal_sign import parse, recover, sign_message, signer
+from shared.pod_calls import pod_message, sign_pod
 
 __all__ = [
     "address_of",
@@ -71,16 +72,6 @@ def sign_bound(private_key: bytes, nonce: int | str, command: str, node_address:
 def verify_bound(address: str, nonce: int | str, command: str, node_address: str, digest: str, signature: str) -> None:
     """Accept the stronger form: this node, this body. Raises: Unauthorized."""
     _verify_any(address, [bound_text(address, nonce, command, node_address, digest)], signature)
-
-
-def pod_message(command: str, job_id: str, node_address: str, nonce: str, digest: str) -> bytes:
-    """Give what a pod signs: one fact a line. `digest` is the SHA-256 of the body in hex."""
-    return "\n".join((command, job_id, node_address.lower(), nonce, digest)).encode()
-
-
-def sign_pod(private_key: bytes, command: str, job_id: str, node_address: str, nonce: str, digest: str) -> str:
-    """Sign a pod's call with the job's key."""
-    return sign_message(private_key, pod_message(command, job_id, node_address, nonce, digest))
 
 
 def verify_pod(

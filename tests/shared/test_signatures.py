@@ -1,6 +1,5 @@
 """Signatures: the wire contract's vectors, the strict rules, and eth_account as the oracle."""
 
-
 from __future__ import annotations
 
 import random
@@ -10,7 +9,7 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
-from shared import curve, curve_native, curve_plain, digests, signatures
+from shared import curve, curve_native, curve_plain, digests, keccak_plain, signatures
 from shared.errors import Unauthorized
 
 KEY = b"\x11" * 32
@@ -183,3 +182,10 @@ def test_both_roads_to_the_curve_agree_and_refuse_the_same(road: ModuleType) -> 
     for bad in (lambda: road.point_of(b""), lambda: road.point_of(bytes(32)), lambda: road.multiply(b"\x04" * 65, KEY)):
         with pytest.raises(ValueError):
             bad()
+
+
+def test_the_pods_own_keccak_agrees_with_the_library() -> None:
+    rng = random.Random(3)
+    for size in [*range(0, 20), *range(130, 140), 271, 272, 273, 500]:
+        data = rng.randbytes(size)
+        assert keccak_plain.keccak256(data) == signatures.keccak256(data)
