@@ -1,0 +1,140 @@
+"""Own the connection: open the database a URL names, one session per unit of work, migrations and their check."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from peewee import InterfaceError, OperationalError
+from playhouse.migrations import Runner
+from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
+
+from shared.db.base import DATABASE
+from shared.errors import SettingsError, Unavailable
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_ADVISORY_LOCK = 0x_C2D0_0001
+_EXAMPLE = "for example sqlite:////var/lib/c2d/c2d.sqlite or postgresql://c2d:secret@db/c2d"
+
+
+def open_database(url: str, *, connections: int = 32, wait_s: float = 20) -> Any:
+    """Bind every table to the database the URL names; nothing is connected yet.
+
+    `connections` bounds the pool; a thread waits at most `wait_s` seconds for one. Raises: SettingsError.
+    """
+    parts = urlsplit(url)
+    opener = _OPENERS.get(parts.scheme)
+    if opener is None:
+        raise SettingsError(f"C2D_DATABASE_URL: {parts.scheme or url!r} is not a database this node knows; {_EXAMPLE}.")
+    database = opener(url, max_connections=connections, timeout=wait_s)
+    DATABASE.initialize(database)
+    return database
+
+
+def _open_sqlite(url: str, **pool: Any) -> Any:
+    path = url.removeprefix("sqlite:///")
+    if path == url or not path:
+        raise SettingsError(f"C2D_DATABASE_URL: {url!r} names no file; {_EXAMPLE}.")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    wait_s = pool.pop("timeout")
+    database = PooledSqliteDatabase(
+        path,
+        lock_type="IMMEDIATE",  # a transaction that will write takes its turn at once instead of failing half-way
+        pragmas={"journal_mode": "wal", "synchronous": "normal", "foreign_keys": 1, "busy_timeout": 20_000},
+        returning_clause=True,
+        timeout=wait_s,
+        check_same_thread=False,
+        **pool,
+    )
+    return database
+
+
+def _open_postgresql(url: str, **pool: Any) -> Any:
+    url = f"postgresql:{url.partition(':')[2]}"  # the one spelling the driver takes for a whole address
+    return PooledPostgresqlDatabase(url, prefer_psycopg3=True, stale_timeout=300, **pool)
+
+
+_OPENERS: dict[str, Callable[..., Any]] = {
+    "sqlite": _open_sqlite,
+    "postgresql": _open_postgresql,
+    "postgres": _open_postgresql,
+}
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Hold one pooled connection for a unit of work; inside another session it is that one's.
+
+    Raises: Unavailable where the database is out of reach; a broken connection never returns to the pool.
+    """
+    if not DATABASE.is_closed():
+        yield
+        return
+    try:
+        DATABASE.connect()
+        yield
+    except (OperationalError, InterfaceError, MaxConnectionsExceeded) as error:
+        DATABASE.manual_close()
+        raise Unavailable("The database is out of reach; try again shortly.", cause=str(error).strip()) from error
+    finally:
+        if not DATABASE.is_closed():
+            DATABASE.close()
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+    """All or nothing: every write inside is committed together, or none is."""
+    with session(), DATABASE.atomic():
+        yield
+
+
+def is_postgresql() -> bool:
+    """Whether the bound database is PostgreSQL (which locks rows, where SQLite locks the file)."""
+    return bool(DATABASE.for_update)
+
+
+def lock_rows(query: Any, *, skip: bool = False) -> Any:
+    """Make a select lock the rows it finds until the transaction ends; SQLite holds the whole file already.
+
+    `skip` passes over rows that another transaction holds.
+    """
+    if not is_postgresql():
+        return query
+    return query.for_update("FOR UPDATE SKIP LOCKED" if skip else "FOR UPDATE")
+
+
+def migrate() -> list[str]:
+    """Bring the schema up to date, once, however many processes ask at the same time; return what was applied."""
+    with session(), _migration_lock():
+        return list(Runner(_bound(), str(MIGRATIONS)).up())
+
+
+def check_migrated() -> None:
+    """Raise `Unavailable` where the schema is not the one this code was written for."""
+    with session():
+        pending = [row.name for row in Runner(_bound(), str(MIGRATIONS)).status() if not row.applied]
+    if pending:
+        raise Unavailable(f"The database lacks {len(pending)} migration(s); run `c2d migrate`.", pending=pending)
+
+
+def _bound() -> Any:
+    """The database behind the proxy, which the migration runner wants itself."""
+    return DATABASE.obj
+
+
+@contextmanager
+def _migration_lock() -> Iterator[None]:
+    if is_postgresql():
+        DATABASE.execute_sql("SELECT pg_advisory_lock(%s)", (_ADVISORY_LOCK,))
+        try:
+            yield
+        finally:
+            DATABASE.execute_sql("SELECT pg_advisory_unlock(%s)", (_ADVISORY_LOCK,))
+        return
+    with open(f"{_bound().database}.migrate", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
