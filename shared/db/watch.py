@@ -44,7 +44,9 @@ class DatabaseWatch:
         self._open()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._close()
 
     def wait(self, timeout_s: float) -> bool:
@@ -102,4 +104,3 @@ class DatabaseWatch:
             return heard
 
         self._wait = wait
-

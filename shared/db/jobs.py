@@ -1,0 +1,110 @@
+"""Own the job rows beside their status: what pods report, what owners ask for, what passes record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shared.db import events
+from shared.db.connection import session, transaction
+from shared.db.tables import Job
+from shared.db.watch import notify
+from shared.errors import Conflict, NotFound
+from shared.lifecycle import UNFINISHED, JobStatus
+from shared.names import JobId, Phase
+
+PHASE_STATUS: dict[Phase, JobStatus] = {
+    Phase.PROVISION: JobStatus.PROVISIONING,
+    Phase.RUN: JobStatus.RUNNING,
+    Phase.PUBLISH: JobStatus.PUBLISHING,
+}
+"The status a job has while a phase's container may act."
+
+
+def get(job_id: JobId) -> Job:
+    """The row as it is now. Raises: NotFound."""
+    with session():
+        job = Job.get_or_none(Job.job_id == job_id)
+    if job is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return job
+
+
+def check_phase(job: Job, phase: Phase) -> None:
+    """Refuse a pod's call outside its phase. Raises: Conflict."""
+    expected = PHASE_STATUS[phase]
+    if job.status != expected.value:
+        raise Conflict(
+            f"The job is {job.status}; this call is answered only while it is {expected}.", status=job.status
+        )
+
+
+def record_report(job_id: JobId, phase: Phase, report: Mapping[str, Any], at_ms: int) -> Job:
+    """Record what a pod reports of its own phase; the engine's next pass acts on it. A repeated report changes nothing.
+
+    `report` has `state` (`progress`, `done`, `failed`), and optionally code, reason, bytesDone, bytesTotal, detail.
+    Raises: NotFound; Conflict for a phase that is not the one now running.
+    """
+    with transaction():
+        job = get(job_id)
+        check_phase(job, phase)
+        column = "provision_report" if phase is Phase.PROVISION else "publish_report"
+        here = (Job.job_id == job_id) & (Job.status == job.status)
+        shown = {"phase": phase.value, **{key: report[key] for key in ("bytesDone", "bytesTotal") if key in report}}
+        changes: dict[str, Any] = {"progress": {**shown, "at_ms": at_ms}}
+        if report["state"] != "progress" and getattr(job, column) is None:
+            changes |= {column: dict(report), "due_at_ms": at_ms}
+        if not Job.update(changes).where(here).execute():
+            raise Conflict("The job has moved on.")
+        kind = events.PROGRESS if report["state"] == "progress" else events.NOTE
+        events.insert_event(
+            job_id, job.workflow_id, kind, JobStatus(job.status), at_ms, {**report, "phase": phase.value}
+        )
+    return job
+
+
+def request_stop(job_ids: Iterable[JobId], at_ms: int) -> int:
+    """Ask for the jobs to be stopped; those that are finished are left alone. Returns how many were asked."""
+    unfinished = [status.value for status in UNFINISHED]
+    with transaction():
+        asked = (
+            Job.update(stop_requested=True, due_at_ms=at_ms)
+            .where(Job.job_id.in_(list(job_ids)) & Job.status.in_(unfinished))
+            .execute()
+        )
+        notify()
+    return int(asked)
+
+
+def is_stop_requested(job_id: JobId) -> bool:
+    """Whether the owner asked for a stop; for actions that take long."""
+    with session():
+        return bool(Job.select(Job.stop_requested).where(Job.job_id == job_id).scalar())
+
+
+def record(job_id: JobId, token: str, changes: Mapping[str, Any]) -> bool:
+    """Write columns other than the status, if the job is still ours. False: it is not."""
+    with session():
+        return bool(Job.update(dict(changes)).where((Job.job_id == job_id) & (Job.lease_token == token)).execute())
+
+
+def wake(job_id: JobId, at_ms: int) -> None:
+    """Make an unfinished job due now: something happened outside."""
+    with session():
+        due = Job.due_at_ms.is_null(False) & (Job.due_at_ms > at_ms)
+        Job.update(due_at_ms=at_ms).where((Job.job_id == job_id) & due).execute()
+
+
+def unfinished_among(job_ids: Iterable[JobId]) -> set[JobId]:
+    """Which of the ids belong to jobs that are not finished; the others' things outside are orphans."""
+    unfinished = [status.value for status in UNFINISHED]
+    with session():
+        rows = Job.select(Job.job_id).where(Job.job_id.in_(list(job_ids)) & Job.status.in_(unfinished))
+        return {JobId(row.job_id) for row in rows}
+
+
+def next_due_ms(engine: str) -> int | None:
+    """When the engine's next job is due; null where nothing waits."""
+    with session():
+        ours = (Job.engine == engine) & Job.due_at_ms.is_null(False)
+        return Job.select(Job.due_at_ms).where(ours).order_by(Job.due_at_ms).limit(1).scalar()  # type: ignore[no-any-return]

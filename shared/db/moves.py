@@ -1,0 +1,95 @@
+"""Own the one way a job's status changes, and what follows from its end: its promises, its key, its dependants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.db import events, queue, reservations
+from shared.db.connection import lock_rows, transaction
+from shared.db.node_tables import Environment
+from shared.db.tables import Dependency, Job
+from shared.lifecycle import JobStatus, Reason, check_move, has_succeeded, is_finished
+from shared.names import JobId
+
+
+def move(
+    job_id: JobId,
+    was: JobStatus,
+    to: JobStatus,
+    token: str,
+    at_ms: int,
+    changes: Mapping[str, Any] | None = None,
+) -> bool:
+    """Change a status if it is still `was` and still ours, with `changes` to other columns.
+
+    False: somebody else got there first, and nothing was written. A job that is finished gives back what it held,
+    loses its key, and its dependants become ready or fail, all in the same transaction.
+    """
+    check_move(was, to)
+    with transaction():
+        fields = {**(changes or {}), "status": to.value}
+        ours = (Job.job_id == job_id) & (Job.status == was.value) & (Job.lease_token == token)
+        if not Job.update(fields).where(ours).execute():
+            return False
+        job = Job.get_by_id(job_id)
+        detail = {"reason": job.reason, "detail": job.reason_detail} if job.reason or job.reason_detail else None
+        events.insert_event(job_id, job.workflow_id, events.MOVE, to, at_ms, detail)
+        if is_finished(to):
+            _finish(job, at_ms)
+    return True
+
+
+def _finish(job: Job, at_ms: int) -> None:
+    """Write what the end of one job means; dependants that fail end in the same way."""
+    ended = [job]
+    while ended:
+        each = ended.pop()
+        _close(each, at_ms)
+        status = JobStatus(each.status)
+        for dependant in _dependants(JobId(each.job_id)):
+            if has_succeeded(status, each.exit_code, each.reason):
+                _meet(dependant, at_ms)
+            elif _fail_dependant(dependant, each, at_ms):
+                ended.append(Job.get_by_id(dependant.job_id))
+
+
+def _close(job: Job, at_ms: int) -> None:
+    """The key is dead, the promises are given back, and nothing is due any more."""
+    document = Environment.get_or_none(Environment.environment_id == job.environment_id)
+    expiry_s = document.document.get("storageExpiry") if document else None
+    Job.update(
+        finished_at_ms=at_ms,
+        expires_at_ms=None if expiry_s is None else at_ms + int(expiry_s) * 1000,
+        key_sealed=None,
+        due_at_ms=None,
+        lease_token=None,
+        lease_until_ms=0,
+    ).where(Job.job_id == job.job_id).execute()
+    reservations.free(JobId(job.job_id))
+    queue.leave_if_empty([job.owner])
+
+
+def _dependants(job_id: JobId) -> list[Job]:
+    query = Job.select().join(Dependency, on=(Dependency.job_id == Job.job_id))
+    waiting = (Dependency.after_job_id == job_id) & (Job.status == JobStatus.QUEUED.value)
+    return list(lock_rows(query.where(waiting).order_by(Job.job_id)))
+
+
+def _meet(dependant: Job, at_ms: int) -> None:
+    """One job less to wait for; the last one puts it in line."""
+    Job.update(unmet=Job.unmet - 1).where(Job.job_id == dependant.job_id).execute()
+    queue.make_ready(dependant.job_id, at_ms)
+
+
+def _fail_dependant(dependant: Job, after: Job, at_ms: int) -> bool:
+    """End a job that can never start; false where it has left the queue already."""
+    to = JobStatus.DATA_FAILED
+    check_move(JobStatus(dependant.status), to)
+    detail = f"Job {after.index} ({after.job_id}), which it runs after, did not succeed."
+    waiting = (Job.job_id == dependant.job_id) & (Job.status == JobStatus.QUEUED.value)
+    changed = Job.update(status=to.value, reason=Reason.DEPENDENCY.value, reason_detail=detail).where(waiting).execute()
+    if changed:
+        reason = {"reason": Reason.DEPENDENCY.value, "detail": detail}
+        events.insert_event(JobId(dependant.job_id), dependant.workflow_id, events.MOVE, to, at_ms, reason)
+    return bool(changed)
