@@ -1,4 +1,4 @@
-"""Own Keccak-256 in plain Python, for the pods: they hash ten short messages, and importing the library takes longer."""
+"""Own Keccak-256 in plain Python, for the pods: they hash some ten messages; importing the library takes longer."""
 
 from __future__ import annotations
 

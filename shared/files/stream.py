@@ -1,0 +1,152 @@
+"""Own a file's bytes on their way: bounded in size and time, and taken up again where a connection broke."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import re
+import time
+from collections.abc import Iterator, Mapping
+
+from shared.errors import JobError
+from shared.files.base import FetchRules, too_large
+from shared.files.http import Request, Response, send
+
+CHUNK_BYTES = 256 * 1024
+_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_LONGEST_WAIT_S = 10.0
+
+
+class HttpStream:
+    """The bytes behind a request, each yielded once, in order, whatever breaks between."""
+
+    def __init__(self, request: Request, rules: FetchRules) -> None:
+        """Open it: the answer's head is known afterwards. Raises: InvalidRequest, Forbidden, JobError."""
+        self._request, self._rules = request, rules
+        self._deadline = time.monotonic() + rules.total_s if rules.total_s else None
+        self._failures, self._received, self._hash = 0, 0, hashlib.sha256()
+        self._validator: str | None = None
+        self._response = self._opened()
+        self.size_bytes = length_of(self._response.headers)
+        self.content_type = self._response.headers.get("content-type")
+        self._validator = _validator(self._response.headers)
+        self._refuse_if_too_large(self.size_bytes or 0)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the file's bytes. Raises: JobError."""
+        is_broken = False
+        while True:
+            try:
+                if is_broken:
+                    self._response = self._resumed()
+                yield from self._chunks()
+                return
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                self._wait("the connection broke", error)
+                is_broken = True
+
+    def sha256(self) -> str:
+        """The digest of what was yielded so far, in hex."""
+        return self._hash.hexdigest()
+
+    def close(self) -> None:
+        """Let the connection go; may be repeated."""
+        self._response.close()
+
+    def _chunks(self) -> Iterator[bytes]:
+        while chunk := self._response.body.read1(CHUNK_BYTES):
+            self._received += len(chunk)
+            self._failures = 0
+            self._refuse_if_too_large(self._received)
+            self._hash.update(chunk)
+            yield chunk
+        if self.size_bytes is not None and self._received < self.size_bytes:
+            raise http.client.IncompleteRead(b"", self.size_bytes - self._received)
+
+    def _opened(self, extra: Mapping[str, str] | None = None) -> Response:
+        """Send the request until it is answered with bytes. Raises: JobError after so many tries."""
+        while True:
+            try:
+                response = send(self._request, self._rules, extra or {}, self._deadline)
+            except (OSError, http.client.HTTPException) as error:
+                self._wait("the server cannot be reached", error)
+                continue
+            if response.status in (200, 206 if extra else 200):
+                return response
+            response.close()
+            if response.status not in _AGAIN:
+                raise JobError(f"the server answered {response.status}")
+            self._wait(f"the server answered {response.status}", None, _retry_after(response.headers))
+
+    def _resumed(self) -> Response:
+        """Ask for the rest; where the server sends everything again, read up to where we were and compare."""
+        if not self._received or self._request.method != "GET":
+            return self._skipped(self._opened())
+        extra = {"Range": f"bytes={self._received}-"}
+        if self._validator:
+            extra["If-Range"] = self._validator
+        response = self._opened(extra)
+        if response.status == 200:
+            return self._skipped(response)
+        start, size = _content_range(response.headers.get("content-range", ""))
+        if start != self._received or (self.size_bytes is not None and size not in (None, self.size_bytes)):
+            response.close()
+            raise JobError("the file changed while it was read")
+        return response
+
+    def _skipped(self, response: Response) -> Response:
+        """Read again what was already yielded. Raises: JobError if it is not the same."""
+        seen, left = hashlib.sha256(), self._received
+        while left:
+            chunk = response.body.read1(min(left, CHUNK_BYTES))
+            if not chunk:
+                raise http.client.IncompleteRead(b"", left)
+            seen.update(chunk)
+            left -= len(chunk)
+        if seen.digest() != self._hash.digest():
+            response.close()
+            raise JobError("the file changed while it was read")
+        return response
+
+    def _wait(self, what: str, error: Exception | None, asked_s: float = 0.0) -> None:
+        self._check_time()
+        self._failures += 1
+        if self._failures >= self._rules.tries:
+            raise JobError(f"{what} ({self._failures} tries in a row)") from error
+        pause_s = max(asked_s, self._rules.backoff_s * 2 ** (self._failures - 1))
+        time.sleep(min(pause_s, _LONGEST_WAIT_S))
+        self._check_time()
+
+    def _check_time(self) -> None:
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise JobError(f"the file was not read within {self._rules.total_s:g} s")
+
+    def _refuse_if_too_large(self, size_bytes: int) -> None:
+        if self._rules.max_bytes is not None and size_bytes > self._rules.max_bytes:
+            self.close()
+            raise too_large(self._rules.max_bytes)
+
+
+def length_of(headers: Mapping[str, str]) -> int | None:
+    """Read Content-Length."""
+    text = headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    """Give what proves to the server that we mean the same file: a strong ETag, else the date."""
+    etag = headers.get("etag", "")
+    return etag if etag.startswith('"') else headers.get("last-modified")
+
+
+def _content_range(text: str) -> tuple[int, int | None]:
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", text.strip())
+    if match is None:
+        return -1, None
+    return int(match[1]), None if match[2] == "*" else int(match[2])
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    text = headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() else 0.0
