@@ -11,7 +11,7 @@ DATABASE = DatabaseProxy()
 "Bound once per process, by `connection.open_database`, at the composition root."
 
 
-class JsonField(TextField):  # type: ignore[misc]
+class JsonField(TextField):
     """JSON kept as text: exact integers, the same on SQLite and PostgreSQL."""
 
     def db_value(self, value: Any) -> str | None:
@@ -23,7 +23,7 @@ class JsonField(TextField):  # type: ignore[misc]
         return None if value is None else json.loads(value)
 
 
-class Table(Model):  # type: ignore[misc]
+class Table(Model):
     """A table of the node's one database."""
 
     class Meta:

@@ -15,7 +15,10 @@ CHUNK_BYTES = 64 * 1024
 
 
 def append(job_id: JobId, phase: str, offset: int, data: bytes) -> int:
-    """Keep the bytes that stand at `offset` of the log; the same piece twice changes nothing. Returns the next offset."""
+    """Keep the bytes that stand at `offset` of the log; the same piece twice changes nothing.
+
+    Returns the next offset.
+    """
     with transaction():
         for start in range(0, len(data), CHUNK_BYTES):
             piece = data[start : start + CHUNK_BYTES]

@@ -41,7 +41,7 @@ def _sums(engine: str) -> Any:
 
 def _counts(engine: str) -> tuple[dict[str, int], dict[str, int]]:
     keys = (Reservation.environment_id, Reservation.is_free)
-    counted = Reservation.select(*keys, fn.COUNT(fn.DISTINCT(Reservation.job_id)).alias("jobs"))
+    counted: Any = Reservation.select(*keys, fn.COUNT(fn.DISTINCT(Reservation.job_id)).alias("jobs"))
     jobs: dict[str, int] = {}
     free: dict[str, int] = {}
     for row in counted.where(Reservation.engine == engine).group_by(*keys).namedtuples():

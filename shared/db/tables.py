@@ -45,7 +45,7 @@ class Job(Table):
 
     job_id = CharField(64, primary_key=True)
     workflow_id = CharField(64)
-    index = IntegerField()
+    index = IntegerField()  # type: ignore[assignment]  # the wire's word; peewee's Model.index is not used
     owner = CharField(42)
     is_free = BooleanField(default=True)
     # what is wanted
@@ -135,7 +135,7 @@ class Input(Table):
     """One input of a job: files, or an earlier job's outputs."""
 
     job_id = CharField(64)
-    index = IntegerField()
+    index = IntegerField()  # type: ignore[assignment]  # the wire's word; peewee's Model.index is not used
     did = TextField(null=True)
     service_id = TextField(null=True)
     from_job_id = CharField(64, null=True)

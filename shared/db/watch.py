@@ -18,11 +18,12 @@ from shared.db.connection import is_postgresql
 
 CHANNEL = "c2d"
 TICK_S = 0.05
+_PSYCOPG: Any = getattr(peewee, "psycopg", None)  # imported by peewee where it is installed
 _LOST: tuple[type[Exception], ...] = (
     peewee.DatabaseError,
     sqlite3.Error,
     OSError,
-    *((peewee.psycopg.Error,) if peewee.psycopg else ()),
+    *((_PSYCOPG.Error,) if _PSYCOPG else ()),
 )
 "What a connection outside the pool raises when the database is gone."
 

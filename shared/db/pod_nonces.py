@@ -1,0 +1,19 @@
+"""Own the table of the pods' nonces: random, stored, single use."""
+
+from __future__ import annotations
+
+from shared.db.node_tables import PodNonce
+from shared.errors import Unauthorized
+from shared.names import JobId
+
+
+def spend(job_id: JobId, nonce: str) -> None:
+    """Use up a nonce of a job's pods. Raises: Unauthorized if it was used before."""
+    statement = PodNonce.insert(job_id=job_id, nonce=nonce).on_conflict_ignore()
+    if not list(statement.returning(PodNonce.nonce).execute()):
+        raise Unauthorized("This call was made before: a pod signs each attempt with a new X-C2D-Nonce.")
+
+
+def forget(job_id: JobId) -> int:
+    """Remove the nonces of a finished job, whose key signs nothing any more; return how many."""
+    return int(PodNonce.delete().where(PodNonce.job_id == job_id).execute())
