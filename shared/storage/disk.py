@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 CHUNK_BYTES = 1 << 20
-PLACE_ATTEMPTS = 5  # a deletion next door may remove the empty folder we have just made
+PLACE_ATTEMPTS = 10  # a deletion next door may remove the empty folder we have just made
 ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
@@ -36,7 +36,7 @@ def place(path: Path, target: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
             return
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             if attempt == PLACE_ATTEMPTS:
                 raise
 

@@ -1,4 +1,4 @@
-"""Own multipart uploads: parts of one size, two on their way while the next one fills, nothing left of a failure."""
+"""Own multipart uploads: parts of one size, two on their way while the next fills, nothing left of a failure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
+from mmap import mmap
 from typing import Any, Protocol
 
 from shared.errors import NotFound, Unavailable
 
 PART_BYTES = 16 << 20
 PARTS = 10_000  # S3's limit
-IN_FLIGHT = 2  # with the one that fills: 48 MiB
+IN_FLIGHT = 3  # one of them is awaited before another part fills: 48 MiB
 
 log = logging.getLogger(__name__)
 
@@ -26,29 +28,35 @@ class Ask(Protocol):
         ...
 
 
-def in_parts(chunks: Iterable[bytes]) -> Iterator[bytearray]:
-    """Cut chunks of any size into parts of PART_BYTES; only the last is shorter, and none is empty."""
-    part = bytearray()
+def in_parts(chunks: Iterable[bytes]) -> Iterator[mmap]:
+    """Cut chunks of any size into parts of PART_BYTES, each rewound; only the last is shorter, and none is empty.
+
+    A part is a memory map of its own: growing byte strings would leave the heap in pieces, twice as large.
+    """
+    part = mmap(-1, PART_BYTES)
     for chunk in chunks:
         rest = memoryview(chunk)
         while len(rest):
-            taken = PART_BYTES - len(part)
-            part += rest[:taken]
+            taken = PART_BYTES - part.tell()
+            part.write(rest[:taken])
             rest = rest[taken:]
-            if len(part) == PART_BYTES:
+            if part.tell() == PART_BYTES:
+                part.seek(0)
                 yield part
-                part = bytearray()
-    if part:
+                part = mmap(-1, PART_BYTES)
+    if part.tell():
+        part.resize(part.tell())
+        part.seek(0)
         yield part
 
 
-def put_back(first: list[bytearray], parts: Iterator[bytearray]) -> Iterator[bytearray]:
+def put_back(first: list[mmap], parts: Iterator[mmap]) -> Iterator[mmap]:
     """Yield the one part taken for a look, then the rest; the list is emptied, so that nobody keeps the part."""
     yield first.pop()
     yield from parts
 
 
-def upload(ask: Ask, key: str, parts: Iterable[bytearray], metadata: dict[str, str]) -> None:
+def upload(ask: Ask, key: str, parts: Iterable[mmap], metadata: dict[str, str]) -> None:
     """Send all parts; the object is visible, whole, at the end. Whatever fails, no part stays."""
     upload_id = ask("create_multipart_upload", Key=key, Metadata=metadata)["UploadId"]
     try:
@@ -78,17 +86,18 @@ class _Sender:
     key: str
     upload_id: str
 
-    def send(self, number: int, part: bytearray) -> dict[str, Any]:
+    def send(self, number: int, part: mmap) -> dict[str, Any]:
         reply = self.ask("upload_part", Key=self.key, UploadId=self.upload_id, PartNumber=number, Body=part)
         return {"PartNumber": number, "ETag": reply["ETag"]}
 
 
-def _sent(sender: _Sender, parts: Iterable[bytearray], pool: ThreadPoolExecutor) -> Iterator[dict[str, Any]]:
+def _sent(sender: _Sender, parts: Iterable[mmap], pool: ThreadPoolExecutor) -> Iterator[dict[str, Any]]:
     waiting: deque[Future[dict[str, Any]]] = deque()
-    for number, part in enumerate(parts, start=1):
+    numbers = count(1)  # not enumerate, which holds on to the part it gave last
+    for part in parts:
+        waiting.append(pool.submit(sender.send, next(numbers), part))
+        del part  # the thread that sends it is the last to hold it
         if len(waiting) == IN_FLIGHT:
             yield waiting.popleft().result()
-        waiting.append(pool.submit(sender.send, number, part))
-        del part  # the thread that sends it is the last to hold it
     while waiting:
         yield waiting.popleft().result()

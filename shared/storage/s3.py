@@ -12,6 +12,8 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from mmap import mmap
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote
 
@@ -67,9 +69,11 @@ class S3Storage:
         limit = LARGEST_BYTES if max_bytes is None else min(max_bytes, LARGEST_BYTES)
         source = CheckedSource(chunks, expected_sha256, limit)
         parts = in_parts(source)
-        first = [next(parts, bytearray())]
-        if len(first[0]) < PART_BYTES:
-            self._client.ask("put_object", Key=name, Body=first[0], Metadata={"sha256": source.sha256})
+        first = list(islice(parts, 1))
+        if not first or len(first[0]) < PART_BYTES:
+            self._client.ask(
+                "put_object", Key=name, Body=first[0] if first else b"", Metadata={"sha256": source.sha256}
+            )
         elif expected_sha256 is not None:
             upload(self._client.ask, name, put_back(first, parts), {"sha256": expected_sha256.lower()})
         else:
@@ -105,22 +109,26 @@ class S3Storage:
     def keys(self, prefix: str = "") -> Iterator[str]:
         """List below the prefix, in the order S3 guarantees, with other programs' impossible keys left out."""
         folder_of(prefix)
-        found = self._client.listed("list_objects_v2", "Contents", self._prefix + prefix)
+        found = self._client.listed("list_objects_v2", "Contents", Prefix=self._prefix + prefix)
         names = (entry["Key"].removeprefix(self._prefix) for entry in found)
         return (name for name in names if is_key(name))
 
     def sweep(self, older_than_s: int) -> int:
         """Abort old multipart uploads below the prefix, and remove what was to be copied and was not."""
         until = self._now() - older_than_s
-        removed = 0
-        for entry in list(self._client.listed("list_multipart_uploads", "Uploads", self._prefix)):
-            if entry["Initiated"].timestamp() <= until:
-                removed += abort(self._client.ask, entry["Key"], entry["UploadId"])
-        for entry in list(self._client.listed("list_objects_v2", "Contents", self._prefix + TEMPORARY)):
-            if entry["LastModified"].timestamp() <= until:
-                self._client.ask("delete_object", Key=entry["Key"])
-                removed += 1
-        return removed
+        uploads = [
+            entry
+            for entry in self._client.listed("list_multipart_uploads", "Uploads", Prefix=self._prefix)
+            if self._grown_at(entry) <= until
+        ]
+        copies = [
+            entry["Key"]
+            for entry in self._client.listed("list_objects_v2", "Contents", Prefix=self._prefix + TEMPORARY)
+            if entry["LastModified"].timestamp() <= until
+        ]
+        for key in copies:
+            self._client.ask("delete_object", Key=key)
+        return len(copies) + sum(abort(self._client.ask, entry["Key"], entry["UploadId"]) for entry in uploads)
 
     def check(self) -> None:
         """Ask for the bucket."""
@@ -129,7 +137,7 @@ class S3Storage:
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
 
-    def _upload_and_copy(self, name: str, parts: Iterable[bytearray], source: CheckedSource) -> None:
+    def _upload_and_copy(self, name: str, parts: Iterable[mmap], source: CheckedSource) -> None:
         temporary = f"{self._prefix}{TEMPORARY}{secrets.token_hex(16)}"
         upload(self._client.ask, temporary, parts, {})
         try:
@@ -143,6 +151,12 @@ class S3Storage:
         except NotFound:
             self._client.check()  # a HEAD has no body to tell a missing bucket from a missing key
             raise
+
+    def _grown_at(self, upload: dict[str, Any]) -> float:
+        """Tell when an upload last got a part, so that a slow one is not taken for a dead one."""
+        parts = self._client.listed("list_parts", "Parts", Key=upload["Key"], UploadId=upload["UploadId"])
+        grown_at: float = max([upload["Initiated"].timestamp(), *(part["LastModified"].timestamp() for part in parts)])
+        return grown_at
 
     def _computed(self, key: str) -> str:
         digest = hashlib.sha256()

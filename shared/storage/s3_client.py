@@ -54,13 +54,17 @@ class S3Client:
         next(chunks)
         return chunks
 
-    def listed(self, verb: str, field: str, prefix: str) -> Iterator[dict[str, Any]]:
-        """Yield the entries of all pages of a listing."""
-        pages = self._client.get_paginator(verb).paginate(Bucket=self.bucket, Prefix=prefix)
+    def listed(self, verb: str, field: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """Yield the entries of all pages of a listing; none where the upload they are of is gone."""
+        pages = self._client.get_paginator(verb).paginate(Bucket=self.bucket, **arguments)
         try:
             for page in pages:
                 yield from page.get(field, [])
-        except (BotoCoreError, ClientError) as error:
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchUpload":  # it has ended since it was listed
+                return
+            raise self._out_of_reach(error) from error
+        except BotoCoreError as error:
             raise self._out_of_reach(error) from error
 
     def check(self) -> None:
