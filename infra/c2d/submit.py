@@ -1,0 +1,76 @@
+"""Sign a workflow and hand it in.
+
+FILE is a list of jobs, or an object with `workflow` and what goes beside it (environment, metadata, …); JSON or YAML.
+An algorithm's code may lie in a file of its own: "rawcodeFile": "analyse.py". --set NAME=VALUE fills in ${NAME}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from infra.c2d.environments import full_id
+from infra.c2d.failures import Failure
+from infra.c2d.follow import conclude, follow
+from infra.c2d.history import Submission, Target, remember
+from infra.c2d.jobs import HEADS, JobView, rows
+from infra.c2d.node_client import SERVICES, NodeClient
+from infra.c2d.options import add_key, add_node, client_of, screen_of
+from infra.c2d.terminal import Screen
+from infra.c2d.workflow_file import read_workflow
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare what the word takes."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("file", metavar="FILE", help="the workflow; - is standard input")
+    parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="fill in ${NAME}")
+    parser.add_argument(
+        "--environment", metavar="ID", help="where to run, or the beginning of it; else the node chooses"
+    )
+    parser.add_argument("--follow", action="store_true", help="stay, and show how it goes until it is finished")
+    add_key(parser)
+    add_node(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Hand the workflow in; with --follow, the exit code tells how it ended."""
+    screen = screen_of(arguments)
+    body = read_workflow(arguments.file, assignments(arguments.set))
+    client = client_of(arguments, screen)
+    if arguments.environment:
+        body["environment"] = full_id(client, arguments.environment)
+    records = client.post(f"{SERVICES}/freeCompute", body, "freeStartCompute")
+    submission = remembered(client, arguments.file, records)
+    if arguments.follow:
+        screen.say(f"workflow {submission.workflow_id} handed in: {len(records)} jobs")
+        board = follow(client, Target(workflow_id=submission.workflow_id), screen)
+        return conclude(board, submission.workflow_id, screen)
+    show(records, submission, screen)
+    return 0
+
+
+def assignments(given: list[str]) -> dict[str, str]:
+    """Read the values of `--set`."""
+    wrong = [text for text in given if "=" not in text]
+    if wrong:
+        raise Failure(f"--set takes NAME=VALUE, not {wrong[0]!r}")
+    return {name: value for name, _, value in (text.partition("=") for text in given)}
+
+
+def remembered(client: NodeClient, file: str, records: list[dict[str, Any]]) -> Submission:
+    """Keep the ids, so that they can be shortened from now on."""
+    jobs = tuple(str(record["jobId"]).rsplit("-", 1)[-1] for record in records)
+    submission = Submission(client.url, str(records[0]["workflowId"]), jobs, file, int(time.time()))
+    remember(submission)
+    return submission
+
+
+def show(records: list[dict[str, Any]], submission: Submission, screen: Screen) -> None:
+    """Print the jobs and what to type next."""
+    short = submission.workflow_id[:12]
+    screen.document(records)
+    screen.say(f"workflow {submission.workflow_id}")
+    screen.table(HEADS, rows([JobView.from_record(record) for record in records]))
+    screen.next(f"c2d status {short} --follow", f"c2d results {short} -o results")
