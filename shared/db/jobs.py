@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.db import events
 from shared.db.connection import session, transaction
-from shared.db.tables import Job
+from shared.db.tables import Job, Workflow
 from shared.db.watch import notify
 from shared.errors import Conflict, NotFound
 from shared.lifecycle import UNFINISHED, JobStatus
@@ -108,3 +108,19 @@ def next_due_ms(engine: str) -> int | None:
     with session():
         ours = (Job.engine == engine) & Job.due_at_ms.is_null(False)
         return Job.select(Job.due_at_ms).where(ours).order_by(Job.due_at_ms).limit(1).scalar()  # type: ignore[no-any-return]
+
+
+def in_status(job_ids: Iterable[JobId], statuses: Iterable[JobStatus]) -> set[JobId]:
+    """Which of the ids are in one of the statuses."""
+    with session():
+        wanted = Job.job_id.in_(list(job_ids)) & Job.status.in_([status.value for status in statuses])
+        return {JobId(row.job_id) for row in Job.select(Job.job_id).where(wanted)}
+
+
+def queue_ends_at_ms(job: Job) -> int | None:
+    """When the job's patience ends; null while it is not in line yet."""
+    if job.ready_at_ms is None:
+        return None
+    with session():
+        found = Workflow.select(Workflow.queue_max_wait_s).where(Workflow.workflow_id == job.workflow_id)
+        return int(job.ready_at_ms) + int(found.scalar()) * 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from peewee import SQL, Case, Select, fn
@@ -90,6 +90,14 @@ def release(job_id: JobId, token: str, due_at_ms: int, *, error: str | None = No
     }
     with session():
         return bool(Job.update(changes).where((Job.job_id == job_id) & (Job.lease_token == token)).execute())
+
+
+def due_duties(names: Iterable[str], now_ms: int) -> list[str]:
+    """Which of the named duties are due and nobody's; one query."""
+    with session():
+        not_due = (Lease.until_ms > now_ms) | (Lease.next_at_ms > now_ms)
+        rest = {row.name for row in Lease.select(Lease.name).where(not_due)}
+    return [name for name in names if name not in rest]
 
 
 def take_duty(name: str, token: str, now_ms: int, lease_ms: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.db import events, queue, reservations
+from shared.db import events, pod_nonces, queue, reservations
 from shared.db.connection import lock_rows, transaction
 from shared.db.node_tables import Environment
 from shared.db.tables import Dependency, Job
@@ -67,6 +67,7 @@ def _close(job: Job, at_ms: int) -> None:
         lease_until_ms=0,
     ).where(Job.job_id == job.job_id).execute()
     reservations.free(JobId(job.job_id))
+    pod_nonces.forget(JobId(job.job_id))
     queue.leave_if_empty([job.owner])
 
 

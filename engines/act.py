@@ -1,0 +1,177 @@
+"""Own carrying out what was decided, one action after the other, each only while the lease holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from engines.actions import (
+    Action,
+    EnsureImage,
+    EnsureVolume,
+    Look,
+    Move,
+    Record,
+    Remove,
+    Restart,
+    SaveLog,
+    ShipLog,
+    Start,
+    Stop,
+)
+from engines.context import Context
+from engines.drivers.base import PhaseSpec
+from engines.endings import LOG_NAMES
+from engines.job_view import JobView, disk_bytes
+from engines.orders import read_order
+from engines.phases import image_of, pod_spec, run_spec
+from shared.db import jobs, leases, log_chunks, moves, results
+from shared.db.tables import Job
+from shared.errors import JobError
+from shared.names import JobId, Phase, result_key
+
+IMAGE = "image"
+"The log that has no container: what pulling or building said."
+IMAGE_TIME_S = 900
+"An image that is not there after this long cannot be had."
+MAX_SHIPPED_BYTES = 16 << 20
+"So much of a running container's log can be followed live; all of it is in the stored log."
+
+
+class NotOurs(Exception):
+    """The lease has gone to somebody else: drop everything, write nothing."""
+
+
+class Interrupted(Exception):
+    """The owner asked for a stop while something long was going on."""
+
+
+class Act:
+    """Carries out actions for one leased job."""
+
+    def __init__(self, context: Context, job_id: JobId, token: str) -> None:
+        self._context = context
+        self._job_id = job_id
+        self._token = token
+        self._verbs: dict[type, Callable[[Any, JobView], None]] = {
+            EnsureImage: self._ensure_image,
+            EnsureVolume: self._ensure_volume,
+            Start: self._start,
+            Restart: self._restart,
+            Stop: self._stop,
+            ShipLog: self._ship_log,
+            SaveLog: self._save_log,
+            Remove: self._remove,
+            Record: self._record,
+            Move: self._move,
+            Look: lambda action, job: None,
+        }
+
+    def perform(self, action: Action, job: JobView) -> None:
+        """Do one thing. Raises: NotOurs, Interrupted, JobError, Unavailable."""
+        if not leases.is_ours(self._job_id, self._token, self._context.now_ms()):
+            raise NotOurs
+        self._verbs[type(action)](action, job)
+
+    def _ensure_image(self, action: EnsureImage, job: JobView) -> None:
+        notes: list[str] = []
+        note = self._noting(notes)
+        order = read_order(self._row(), self._context)
+        building = {"build_started_at_ms": self._context.now_ms()} if order.dockerfile else {}
+        try:
+            image = self._context.driver.ensure_image(self._job_id, image_of(order), note)
+        except JobError as error:
+            note(error.detail)
+            raise
+        finally:
+            self._store(IMAGE + ".log", iter(["".join(f"{line}\n" for line in notes).encode()]))
+        stopped = {"build_stopped_at_ms": self._context.now_ms()} if order.dockerfile else {}
+        self._write({**building, **stopped, "specs": {**self._row().specs, IMAGE: image}})
+
+    def _noting(self, notes: list[str]) -> Callable[[str], None]:
+        """Keep and ship each line; notice a stop, and the end of patience, while an image is on its way."""
+        until = time.monotonic() + IMAGE_TIME_S
+        looked = 0.0
+
+        def note(line: str) -> None:
+            nonlocal looked
+            notes.append(line)
+            log_chunks.append(self._job_id, IMAGE, log_chunks.size(self._job_id, IMAGE), f"{line}\n".encode())
+            if time.monotonic() - looked < 1:
+                return
+            looked = time.monotonic()
+            if jobs.is_stop_requested(self._job_id):
+                raise Interrupted
+            if looked > until:
+                raise JobError(f"The image was not there after {IMAGE_TIME_S // 60} minutes.")
+
+        return note
+
+    def _ensure_volume(self, action: EnsureVolume, job: JobView) -> None:
+        self._context.driver.ensure_volume(self._job_id, disk_bytes(self._row().resources or []))
+
+    def _start(self, action: Start, job: JobView) -> None:
+        self._context.driver.ensure_started(self._spec(action.phase))
+
+    def _restart(self, action: Restart, job: JobView) -> None:
+        self._context.driver.restart(self._spec(action.phase))
+
+    def _spec(self, phase: Phase) -> PhaseSpec:
+        """The phase's container; what is kept of it has no secret."""
+        row = self._row()
+        order = read_order(row, self._context)
+        if phase is Phase.RUN:
+            spec = run_spec(order, row.specs.get(IMAGE) or image_of(order).reference)
+        else:
+            spec = pod_spec(order, self._context.pods, phase)
+        shown = self._context.driver.manifest(spec.without_secrets())
+        self._write({"specs": {**row.specs, phase.value: shown}})
+        return spec
+
+    def _stop(self, action: Stop, job: JobView) -> None:
+        self._context.driver.stop(self._job_id, action.phase, action.grace_s)
+
+    def _ship_log(self, action: ShipLog, job: JobView) -> None:
+        offset = log_chunks.size(self._job_id, action.phase.value)
+        for piece in self._context.driver.read_log(self._job_id, action.phase, offset):
+            if offset + len(piece) > MAX_SHIPPED_BYTES:
+                return
+            offset = log_chunks.append(self._job_id, action.phase.value, offset, piece)
+
+    def _save_log(self, action: SaveLog, job: JobView) -> None:
+        log = self._context.driver.read_log(self._job_id, action.phase)
+        self._store(LOG_NAMES[action.phase], _explained(log, job.detail if action.phase is Phase.RUN else None))
+
+    def _store(self, filename: str, chunks: Iterator[bytes]) -> None:
+        stored = self._context.storage.write(result_key(self._job_id, filename), chunks)
+        results.record_result(self._job_id, filename, stored, self._context.now_ms())
+
+    def _remove(self, action: Remove, job: JobView) -> None:
+        self._context.driver.remove(self._job_id)
+        log_chunks.forget(self._job_id)
+
+    def _record(self, action: Record, job: JobView) -> None:
+        self._write(action.changes)
+
+    def _write(self, changes: dict[str, Any]) -> None:
+        if not jobs.record(self._job_id, self._token, changes):
+            raise NotOurs
+
+    def _move(self, action: Move, job: JobView) -> None:
+        changes = {"reason": action.reason.value, "reason_detail": action.detail} if action.reason else {}
+        if not moves.move(self._job_id, job.status, action.to, self._token, self._context.now_ms(), changes):
+            raise NotOurs
+
+    def _row(self) -> Job:
+        return jobs.get(self._job_id)
+
+
+def _explained(log: Iterator[bytes], detail: str | None) -> Iterator[bytes]:
+    """The log; where it is empty, the one line that says why."""
+    is_empty = True
+    for piece in log:
+        is_empty = is_empty and not piece
+        yield piece
+    if is_empty and detail:
+        yield f"{detail}\n".encode()

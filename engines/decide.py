@@ -1,0 +1,188 @@
+"""Own the decision: what to do for one job, from its row and what was seen outside; pure.
+
+One rule per unfinished status. A rule returns actions in order; a `Move` is last, so that a crash repeats a side
+effect and never skips one. Absent is what the engine said, never what could not be looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engines.actions import Action, EnsureImage, EnsureVolume, Look, Move, Record, SaveLog, ShipLog, Start, Stop
+from engines.endings import end, finish, is_saved, stopped
+from engines.job_view import JobView
+from engines.observation import ContainerSeen, ContainerState, Seen
+from engines.pod_rules import RESTARTS, start_again, when_pod
+from shared.lifecycle import JobStatus, Reason, ending
+from shared.names import Phase
+
+RETRY_MS = 15_000
+"Between two tries to publish."
+LOOK_MS = 1_000
+"Between two looks at a running container: its log, its disk."
+LAST_WORDS_MS = 5_000
+"A pod that has reported its failure is given this long to end by itself."
+GRACE_S = 10
+"Between SIGTERM and SIGKILL for an algorithm."
+
+REPORTED: dict[str, JobStatus] = {
+    "data_failed": JobStatus.DATA_FAILED,
+    "algorithm_failed": JobStatus.ALGORITHM_FAILED,
+}
+"What a configuration pod's code means."
+
+
+def decide(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
+    """What to do next for the job; an empty list or a lone `Look` when there is nothing to do."""
+    if job.ending is not None:
+        return finish(job, seen)
+    return RULES[job.status](job, seen, now_ms)
+
+
+def when_queued(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
+    """In line: only a stop or the end of its patience is decided here; admission is `admission.py`'s."""
+    if job.stop_requested:
+        return [Move(JobStatus.FINISHED, Reason.STOPPED, "Stopped by its owner while it waited.")]
+    if job.queue_ends_at_ms is not None and now_ms >= job.queue_ends_at_ms:
+        return [Move(JobStatus.QUEUE_EXPIRED, Reason.QUEUE, "Waited longer than queueMaxWaitTime allows.")]
+    return [] if job.queue_ends_at_ms is None else [Look(job.queue_ends_at_ms)]
+
+
+def when_preparing_image(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
+    """Pull or build, then go on."""
+    if job.stop_requested:
+        return stopped(job, seen)
+    return [EnsureImage(), Move(JobStatus.CONFIGURING_VOLUMES)]
+
+
+def when_configuring_volumes(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
+    """The pod is started one status later: it may call the node only while the job is provisioning."""
+    if job.stop_requested:
+        return stopped(job, seen)
+    return [EnsureVolume(), Move(JobStatus.PROVISIONING)]
+
+
+def when_provisioning(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
+    """The configuration pod works; its exit code and its report must both be good."""
+    if job.stop_requested:
+        return stopped(job, seen)
+    report = job.provision_report
+    if report is not None and report["state"] == "failed":
+        return _when_provisioning_failed(job, seen, now_ms)
+    pod = seen.exited(Phase.PROVISION)
+    if pod is not None and pod.exit_code == 0 and report is not None:
+        return [Start(Phase.RUN), Move(JobStatus.RUNNING)]
+    return when_pod(job, seen, now_ms, Phase.PROVISION, JobStatus.DATA_FAILED)
+
+
+def _when_provisioning_failed(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
+    report = job.provision_report or {}
+    last_words_end_ms = (job.heard_at_ms or 0) + LAST_WORDS_MS
+    if seen.is_running(Phase.PROVISION) and now_ms < last_words_end_ms:
+        return [Look(last_words_end_ms)]
+    to = REPORTED.get(str(report.get("code")), JobStatus.DATA_FAILED)
+    return end(job, seen, to, Reason.ERROR, report.get("reason"))
+
+
+def when_running(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
+    """The algorithm runs until it ends by itself, is stopped, or meets a limit."""
+    run = seen.containers.get(Phase.RUN)
+    if run is None:
+        return _when_algorithm_is_absent(job, seen)
+    if run.start_error is not None:
+        return end(job, seen, JobStatus.RUN_FAILED, Reason.ERROR, run.start_error)
+    if run.state is ContainerState.CREATED:
+        return [Start(Phase.RUN)]
+    if run.state is ContainerState.EXITED:
+        return _when_algorithm_ended(job, run)
+    if job.started_at_ms is None:
+        return [Record({"started_at_ms": run.started_at_ms or now_ms})]
+    return _while_algorithm_runs(job, seen, now_ms)
+
+
+def _when_algorithm_is_absent(job: JobView, seen: Seen) -> list[Action]:
+    if job.started_at_ms is None:
+        return stopped(job, seen) if job.stop_requested else [Start(Phase.RUN)]
+    lost = "The algorithm's container is gone; it is not run a second time."
+    if not seen.has_volume:
+        return end(job, seen, JobStatus.RUN_FAILED, Reason.LOST, lost)
+    return [Record({"reason": Reason.LOST.value, "reason_detail": lost}), Move(JobStatus.PUBLISHING, Reason.LOST, lost)]
+
+
+def _when_algorithm_ended(job: JobView, run: ContainerSeen) -> list[Action]:
+    reason, detail = job.reason, job.detail
+    if reason is None and run.oom_killed:
+        reason, detail = Reason.OUT_OF_MEMORY, "The algorithm needed more memory than the job was granted."
+    elif reason is None and run.was_killed:
+        reason, detail = Reason.LOST, "The engine ended the algorithm; it is not run a second time."
+    elif reason is None and run.exit_code != 0:
+        detail = f"The algorithm ended with exit code {run.exit_code}."
+    facts = {
+        "exit_code": run.exit_code,
+        "oom_killed": run.oom_killed,
+        "started_at_ms": job.started_at_ms or run.started_at_ms,
+        "stopped_at_ms": run.finished_at_ms,
+        "reason": reason.value if reason else None,
+        "reason_detail": detail,
+    }
+    return [Record(facts), Move(JobStatus.PUBLISHING, reason, detail)]
+
+
+def _while_algorithm_runs(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
+    limit = _limit_met(job, seen, now_ms)
+    if job.reason is not None:  # told to end already; the pass that told it may have died
+        return [Stop(Phase.RUN, GRACE_S)]
+    if limit is not None:
+        reason, detail = limit
+        return [Record({"reason": reason.value, "reason_detail": detail}), Stop(Phase.RUN, GRACE_S)]
+    assert job.deadline_ms is not None
+    saving: list[Action] = [] if is_saved(job, seen, Phase.PROVISION) else [SaveLog(Phase.PROVISION)]
+    return [*saving, ShipLog(Phase.RUN), Look(min(now_ms + LOOK_MS, job.deadline_ms))]
+
+
+def _limit_met(job: JobView, seen: Seen, now_ms: int) -> tuple[Reason, str] | None:
+    """Which limit ends the algorithm now, and the sentence for its owner."""
+    if job.stop_requested:
+        return Reason.STOPPED, "Stopped by its owner."
+    if job.deadline_ms is not None and now_ms >= job.deadline_ms:
+        return Reason.TIMEOUT, f"The algorithm used up its {job.max_duration_s} seconds."
+    if seen.disk_used_bytes is not None and seen.disk_used_bytes > job.disk_bytes:
+        return Reason.DISK_QUOTA, f"The job wrote more than the {job.disk_bytes / (1 << 30):g} GiB it was granted."
+    return None
+
+
+def when_publishing(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
+    """The publishing pod works; whatever ended the algorithm, its log and outputs so far are published."""
+    report, pod = job.publish_report, seen.exited(Phase.PUBLISH)
+    if not seen.has_volume:
+        return end(job, seen, JobStatus.RUN_FAILED, Reason.LOST, "The job's volume is gone, and its outputs with it.")
+    if report is not None and report["state"] == "failed":
+        return _when_upload_failed(job, seen, now_ms)
+    if report is not None and pod is not None and pod.exit_code == 0:
+        return end(job, seen, ending(job.exit_code, job.oom_killed, job.reason), job.reason, job.detail)
+    saving: list[Action] = [] if is_saved(job, seen, Phase.RUN) else [SaveLog(Phase.RUN)]
+    doing = when_pod(job, seen, now_ms, Phase.PUBLISH, JobStatus.PUBLISH_FAILED)
+    return [*doing, *saving] if not isinstance(doing[-1], Move) else doing
+
+
+def _when_upload_failed(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
+    """Try again, with the outputs kept on the job's volume, before giving up."""
+    if job.publish_starts > RESTARTS:
+        return end(job, seen, JobStatus.PUBLISH_FAILED, Reason.ERROR, (job.publish_report or {}).get("reason"))
+    retry_at_ms = (job.heard_at_ms or 0) + RETRY_MS
+    if now_ms < retry_at_ms:
+        return [Look(retry_at_ms)]
+    if seen.is_running(Phase.PUBLISH):
+        return [Stop(Phase.PUBLISH, 0)]
+    return start_again(job, Phase.PUBLISH, now_ms)
+
+
+RULES: dict[JobStatus, Callable[[JobView, Seen, int], list[Action]]] = {
+    JobStatus.QUEUED: when_queued,
+    JobStatus.PULLING_IMAGE: when_preparing_image,
+    JobStatus.BUILDING_IMAGE: when_preparing_image,
+    JobStatus.CONFIGURING_VOLUMES: when_configuring_volumes,
+    JobStatus.PROVISIONING: when_provisioning,
+    JobStatus.RUNNING: when_running,
+    JobStatus.PUBLISHING: when_publishing,
+}

@@ -1,0 +1,60 @@
+"""Own the duties beside the jobs: each done by one process at a time, when its time has come."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from engines.context import Context
+from engines.engine_row import beat
+from engines.orphans import expire_results, remove_orphans, sweep_storage
+from shared.db import leases, tokens
+from shared.db.connection import session
+from shared.errors import Unavailable
+from shared.names import new_token
+
+log = logging.getLogger("c2d.engine")
+
+MINUTE_MS = 60_000
+LEASE_MS = 10 * MINUTE_MS
+
+Duty = Callable[[Context], object]
+
+
+def duties(context: Context) -> dict[str, tuple[int, Duty]]:
+    """Name → (every so many milliseconds, what to do). Names with the engine's are per engine, others the node's."""
+    return {
+        f"beat:{context.name}": (5_000, _beat),
+        f"orphans:{context.name}": (MINUTE_MS, remove_orphans),
+        "expiry": (MINUTE_MS, expire_results),
+        "storage": (60 * MINUTE_MS, sweep_storage),
+        "tokens": (60 * MINUTE_MS, _sweep_tokens),
+    }
+
+
+def keep_house(context: Context) -> list[str]:
+    """Do what is due; a duty that fails is logged and tried again at its next time. Returns what was done."""
+    done = []
+    now_ms = context.now_ms()
+    all_duties = duties(context)
+    for name in leases.due_duties(all_duties, now_ms):
+        every_ms, duty = all_duties[name]
+        token = new_token()
+        if not leases.take_duty(name, token, now_ms, LEASE_MS):
+            continue
+        try:
+            duty(context)
+            done.append(name)
+        except Unavailable as error:
+            log.warning("a duty waits", extra={"duty": name, "cause": error.detail})
+        leases.end_duty(name, token, now_ms + every_ms)
+    return done
+
+
+def _beat(context: Context) -> None:
+    beat(context.name, context.now_ms())
+
+
+def _sweep_tokens(context: Context) -> int:
+    with session():
+        return tokens.sweep(context.now_ms())

@@ -1,0 +1,59 @@
+"""Own what the two pods have in common: started, waited for, started again when lost, failed when silent; pure."""
+
+from __future__ import annotations
+
+from engines.actions import Action, EnsureVolume, Look, Record, Restart, Start
+from engines.endings import end
+from engines.job_view import JobView
+from engines.observation import ContainerSeen, ContainerState, Seen
+from shared.lifecycle import JobStatus, Reason
+from shared.names import Phase
+
+RESTARTS = 3
+"How often a lost pod is started again."
+SILENCE_MS = 900_000
+"A pod that says nothing for this long is ended."
+LOOK_MS = 5_000
+"Between two looks at a pod; its exit and its report wake the pass anyway."
+
+
+def when_pod(job: JobView, seen: Seen, now_ms: int, phase: Phase, failed: JobStatus) -> list[Action]:
+    """What to do about a pod that has not done its work yet; `failed` is what the job ends as if it cannot."""
+    pod, starts = seen.containers.get(phase), job.starts(phase)
+    if pod is not None and pod.state is ContainerState.RUNNING:
+        return _while_running(job, seen, now_ms, phase, failed)
+    if pod is not None and pod.start_error is not None:
+        return end(job, seen, failed, Reason.ERROR, pod.start_error)
+    if starts == 0 or (pod is not None and pod.state is ContainerState.CREATED):
+        return [Start(phase), Record({f"{phase}_starts": max(starts, 1)}), Look(now_ms + LOOK_MS)]
+    if pod is not None and _ended_by_itself(job, pod):
+        what = "out of memory" if pod.oom_killed else f"exit code {pod.exit_code}"
+        return end(job, seen, failed, Reason.ERROR, f"The {phase} pod ended without a good report ({what}).")
+    if starts > RESTARTS:
+        return end(job, seen, failed, Reason.LOST, f"The {phase} pod was lost {starts} times.")
+    return [*_its_volume(phase), *start_again(job, phase, now_ms)]
+
+
+def start_again(job: JobView, phase: Phase, now_ms: int) -> list[Action]:
+    """Count the try first: a pass that dies in between finds an old container that it may not judge."""
+    again = {f"{phase}_starts": job.starts(phase) + 1, f"{phase}_report": None}
+    return [Record({**again, "progress": {"at_ms": now_ms, "again": True}}), Restart(phase), Look(now_ms + LOOK_MS)]
+
+
+def _ended_by_itself(job: JobView, pod: ContainerSeen) -> bool:
+    return not pod.was_killed and not job.is_starting_again
+
+
+def _its_volume(phase: Phase) -> list[Action]:
+    """What is downloaded can be downloaded anew; outputs cannot."""
+    return [EnsureVolume()] if phase is Phase.PROVISION else []
+
+
+def _while_running(job: JobView, seen: Seen, now_ms: int, phase: Phase, failed: JobStatus) -> list[Action]:
+    if job.starts(phase) == 0:  # the pass that started it died before it could say so
+        return [Record({f"{phase}_starts": 1})]
+    started_at_ms = seen.containers[phase].started_at_ms or now_ms
+    if now_ms > max(job.heard_at_ms or 0, started_at_ms) + SILENCE_MS:
+        silent = f"The {phase} pod said nothing for {SILENCE_MS // 1000} seconds."
+        return end(job, seen, failed, Reason.TIMEOUT, silent)
+    return [Look(now_ms + LOOK_MS)]

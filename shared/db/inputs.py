@@ -1,0 +1,18 @@
+"""Own the input rows of a job."""
+
+from __future__ import annotations
+
+from shared.db.connection import session
+from shared.db.tables import Input
+from shared.names import JobId
+
+
+def inputs_of(job_id: JobId) -> list[Input]:
+    """A job's inputs in order; their files are sealed."""
+    with session():
+        return list(Input.select().where(Input.job_id == job_id).order_by(Input.index))
+
+
+def names_of(job_id: JobId) -> list[str]:
+    """Per input that has one, its DID or the id of the job whose outputs it is; in input order."""
+    return [name for row in inputs_of(job_id) if (name := row.did or row.from_job_id)]
