@@ -36,6 +36,19 @@ def add_key(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Add where a node on this machine keeps what it keeps."""
+    parser.add_argument(
+        "--data-dir", metavar="D", type=Path, help="folder of database, results and key (C2D_DATA_DIR)"
+    )  # fmt: skip
+
+
+def settings_environment(arguments: argparse.Namespace) -> dict[str, str]:
+    """The environment that the settings are read from: ours, with what was given on the command line."""
+    given = {"C2D_DATA_DIR": str(arguments.data_dir.absolute())} if arguments.data_dir else {}
+    return {**os.environ, **given}
+
+
 def screen_of(arguments: argparse.Namespace) -> Screen:
     """Where this command prints."""
     return Screen(wants_json=arguments.json)

@@ -77,6 +77,8 @@ class Lane:
     def stretches(self, now: float) -> list[Stretch]:
         """The stages it went through; neighbours of one stage are one."""
         found: list[Stretch] = []
+        if not self.moves:
+            return found
         ends = [*(at for at, _ in self.moves[1:]), self.job.finished_at or now]
         for (start, status), end in zip(self.moves, ends, strict=True):
             stage = STAGE_OF[status]
