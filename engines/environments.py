@@ -51,7 +51,9 @@ def default_environment(machine: Capabilities) -> dict[str, Any]:
         "id": "default",
         "description": "Half of this machine, free of charge.",
         "resources": resources,
-        "free": {"maxJobDuration": JOB_S, "maxJobs": 10, "resources": [dict(each) for each in resources]},
+        "minJobDuration": 1,
+        "maxJobs": 20,
+        "free": {"maxJobDuration": JOB_S, "maxJobs": 20, "resources": [dict(each) for each in resources]},
     }
 
 

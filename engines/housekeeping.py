@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from engines.context import Context
@@ -11,9 +10,10 @@ from engines.orphans import expire_results, remove_orphans, sweep_storage
 from shared.db import leases, tokens
 from shared.db.connection import session
 from shared.errors import Unavailable
+from shared.logs import logger
 from shared.names import new_token
 
-log = logging.getLogger("c2d.engine")
+log = logger("c2d.engine")
 
 MINUTE_MS = 60_000
 LEASE_MS = 10 * MINUTE_MS
@@ -46,7 +46,7 @@ def keep_house(context: Context) -> list[str]:
             duty(context)
             done.append(name)
         except Unavailable as error:
-            log.warning("a duty waits", extra={"duty": name, "cause": error.detail})
+            log.warning("a duty waits", fields={"duty": name, "cause": error.detail})
         leases.end_duty(name, token, now_ms + every_ms)
     return done
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-
 from engines.context import Context
 from shared.db import jobs, results
 from shared.db.connection import session
 from shared.db.tables import Job
+from shared.logs import logger
 from shared.names import JobId
 
-log = logging.getLogger("c2d.engine")
+log = logger("c2d.engine")
 
 AGE_MS = 60_000
 "Things younger than this are left alone: their job may be finishing this moment."
@@ -25,12 +24,12 @@ def remove_orphans(context: Context) -> list[JobId]:
     orphans = sorted(set(old) - jobs.unfinished_among(old))
     for job_id in orphans:
         context.driver.remove(job_id)
-        log.info("removed what a lost job left behind", extra={"job_id": job_id, "engine": context.name})
+        log.info("removed what a lost job left behind", fields={"job_id": job_id, "engine": context.name})
     return orphans
 
 
 def expire_results(context: Context) -> int:
-    """Delete the results of jobs whose `storageExpiry` is over; files first, so that a crash repeats and never leaks."""
+    """Delete the results of jobs whose `storageExpiry` is over; files first: a crash repeats and never leaks."""
     now_ms = context.now_ms()
     with session():
         due = Job.select(Job.job_id).where(Job.expires_at_ms.is_null(False) & (Job.expires_at_ms <= now_ms)).limit(200)

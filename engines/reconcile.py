@@ -5,7 +5,6 @@ Jobs are carried side by side by a crew of threads, so that one slow pull or upl
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,9 +24,10 @@ from shared.db import jobs, leases, results
 from shared.db.tables import Job
 from shared.errors import JobError, Unavailable
 from shared.lifecycle import JobStatus, Reason, is_finished
+from shared.logs import logger
 from shared.names import JobId, Phase, new_token
 
-log = logging.getLogger("c2d.engine")
+log = logger("c2d.engine")
 
 SLOW = frozenset({JobStatus.PULLING_IMAGE, JobStatus.BUILDING_IMAGE})
 "Carried by threads of their own: they may take minutes."
@@ -87,7 +87,7 @@ class Crew:
                 try:
                     leases.renew([job_id], token, context.now_ms() + context.lease_ms)
                 except Unavailable as error:
-                    log.warning("a lease could not be renewed", extra={"job_id": job_id, "cause": error.detail})
+                    log.warning("a lease could not be renewed", fields={"job_id": job_id, "cause": error.detail})
 
 
 def reconcile_once(context: Context, crew: Crew, *, is_waiting: bool = True) -> PassReport:
@@ -104,7 +104,7 @@ def reconcile_once(context: Context, crew: Crew, *, is_waiting: bool = True) -> 
     if is_waiting:
         wait_for(carried)
     if admitted or leased:
-        log.info("pass", extra={"engine": context.name, "admitted": admitted, "leased": len(leased)})
+        log.info("pass", fields={"engine": context.name, "admitted": admitted, "leased": len(leased)})
     return PassReport(admitted, len(leased))
 
 
@@ -119,13 +119,13 @@ def carry(context: Context, job_id: JobId, token: str) -> None:
         if due_at_ms is not None:
             leases.release(job_id, token, due_at_ms)
     except NotOurs:
-        log.info("the lease went to somebody else", extra={"job_id": job_id})
+        log.info("the lease went to somebody else", fields={"job_id": job_id})
     except Interrupted:
         leases.release(job_id, token, context.now_ms())
     except Unavailable as error:
         _back_off(context, job_id, token, error.detail)
     except Exception as error:
-        log.exception("a job could not be carried on", extra={"job_id": job_id, "engine": context.name})
+        log.exception("a job could not be carried on", fields={"job_id": job_id, "engine": context.name})
         _back_off(context, job_id, token, f"{type(error).__name__}: {error}")
 
 
@@ -189,6 +189,6 @@ def _back_off(context: Context, job_id: JobId, token: str, error: str) -> None:
     try:
         delay_ms = min(BACKOFF_MS, 1000 * 2 ** min(jobs.get(job_id).error_count, 6))
         leases.release(job_id, token, context.now_ms() + delay_ms, error=error)
-        log.warning("a job waits", extra={"job_id": job_id, "cause": error, "delay_ms": delay_ms})
+        log.warning("a job waits", fields={"job_id": job_id, "cause": error, "delay_ms": delay_ms})
     except Unavailable:
-        log.warning("the database is out of reach; the lease will run out", extra={"job_id": job_id})
+        log.warning("the database is out of reach; the lease will run out", fields={"job_id": job_id})
