@@ -1,4 +1,4 @@
-"""Own reading jobs for those outside: rows joined with what belongs to them, filtered as callers ask; nothing written."""
+"""Own reading jobs for those outside: rows with what belongs to them, filtered as asked; nothing is written."""
 
 from __future__ import annotations
 
