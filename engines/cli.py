@@ -113,9 +113,9 @@ def watch(context: Context, bell: Bell, until: float | None = None) -> None:
         if until is not None:
             timeout_s = max(0.0, min(timeout_s, until - time.monotonic()))
     if until is None:
-        _let_go(crew)
-    else:
-        crew.close()
+        crew.let_go()
+        os._exit(0)  # threads deep in a pull or a stop are not waited for: rows and the outside tell the next pass all
+    crew.close()
 
 
 def _pass(context: Context, crew: Crew, bell: Bell, timeout_s: float) -> float:
@@ -152,10 +152,3 @@ def _hear_engine(context: Context, bell: Bell) -> None:
             context.driver.watch(bell.ring, is_stopped)
         except Unavailable:
             time.sleep(1)
-
-
-def _let_go(crew: Crew) -> None:
-    """End at once: what is under way is only in rows and outside, and the next pass finds it there."""
-    threading.Thread(target=crew.close, daemon=True).start()
-    time.sleep(0.2)
-    os._exit(0)

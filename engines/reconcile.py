@@ -6,6 +6,7 @@ Jobs are carried side by side by a crew of threads, so that one slow pull or upl
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -78,6 +79,15 @@ class Crew:
         self._fast.shutdown()
         self._slow.shutdown()
         self._stopped.set()
+
+    def let_go(self, patience_s: float = 2) -> None:
+        """Wait a little for what is being carried, then give the rest back for another process to take up at once."""
+        self._stopped.set()
+        until = time.monotonic() + patience_s
+        while self._held and time.monotonic() < until:
+            time.sleep(0.02)
+        for job_id, (token, context) in list(self._held.items()):
+            leases.release(job_id, token, context.now_ms())
 
     def _beat(self) -> None:
         while not self._stopped.wait(self._beat_s):

@@ -1,6 +1,6 @@
 """Own waking up: a wait that ends when anybody commits, so that nobody polls for what can be told.
 
-SQLite: `PRAGMA data_version` on a connection of its own, every 50 ms. PostgreSQL: LISTEN, told by `notify`.
+SQLite: `PRAGMA data_version` on a connection of its own, every 10 ms. PostgreSQL: LISTEN, told by `notify`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shared.db.base import DATABASE
 from shared.db.connection import is_postgresql
 
 CHANNEL = "c2d"
-TICK_S = 0.05
+TICK_S = 0.01
 _PSYCOPG: Any = getattr(peewee, "psycopg", None)  # imported by peewee where it is installed
 _LOST: tuple[type[Exception], ...] = (
     peewee.DatabaseError,

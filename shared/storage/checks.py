@@ -51,6 +51,14 @@ def check_range(start: int, length: int | None) -> None:
         raise ValueError(f"a range has no negative start or length: {start}, {length}")
 
 
+def digest_of(chunks: Iterable[bytes]) -> str:
+    """SHA-256 of all chunks, in lower-case hex."""
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
 class CheckedSource:
     """Pass chunks on; count and hash them on the way.
 

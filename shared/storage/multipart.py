@@ -1,4 +1,4 @@
-"""Own multipart uploads: parts of one size, two on their way while the next fills, nothing left of a failure."""
+"""Own multipart uploads: parts of one size, one on its way while the next fills, nothing left of a failure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
-from mmap import mmap
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import Any, Protocol
 
 from shared.errors import NotFound, Unavailable
 
 PART_BYTES = 16 << 20
 PARTS = 10_000  # S3's limit
-IN_FLIGHT = 3  # one of them is awaited before another part fills: 48 MiB
+IN_FLIGHT = 2  # the older is awaited before another part fills, so 32 MiB are held at most
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def in_parts(chunks: Iterable[bytes]) -> Iterator[mmap]:
 
     A part is a memory map of its own: growing byte strings would leave the heap in pieces, twice as large.
     """
-    part = mmap(-1, PART_BYTES)
+    part = _empty_part()
     for chunk in chunks:
         rest = memoryview(chunk)
         while len(rest):
@@ -43,7 +43,7 @@ def in_parts(chunks: Iterable[bytes]) -> Iterator[mmap]:
             if part.tell() == PART_BYTES:
                 part.seek(0)
                 yield part
-                part = mmap(-1, PART_BYTES)
+                part = _empty_part()
     if part.tell():
         part.resize(part.tell())
         part.seek(0)
@@ -78,6 +78,10 @@ def abort(ask: Ask, key: str, upload_id: str) -> bool:
         log.warning("an upload could not be aborted", extra={"key": key, "cause": error.detail})
         return False
     return True
+
+
+def _empty_part() -> mmap:
+    return mmap(-1, PART_BYTES, flags=MAP_PRIVATE | MAP_ANONYMOUS)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ becomes visible), and a large one without is uploaded under `.tmp/` and copied b
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import time
@@ -19,7 +18,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote
 
 from shared.errors import NotFound, RangeNotSatisfiable
 from shared.storage.base import StoredObject
-from shared.storage.checks import CheckedSource, check_key, check_range, folder_of, is_key
+from shared.storage.checks import CheckedSource, check_key, check_range, digest_of, folder_of, is_key
 from shared.storage.multipart import PART_BYTES, PARTS, abort, in_parts, put_back, upload
 from shared.storage.s3_client import S3Client
 
@@ -97,7 +96,7 @@ class S3Storage:
         """Tell the digest in the metadata; read an object that another program put there without one."""
         try:
             facts = self._facts(key)
-            digest = facts["Metadata"].get("sha256") or self._computed(key)
+            digest = facts["Metadata"].get("sha256") or digest_of(self.read(key))
         except NotFound:
             return None
         return StoredObject(key, facts["ContentLength"], digest)
@@ -157,9 +156,3 @@ class S3Storage:
         parts = self._client.listed("list_parts", "Parts", Key=upload["Key"], UploadId=upload["UploadId"])
         grown_at: float = max([upload["Initiated"].timestamp(), *(part["LastModified"].timestamp() for part in parts)])
         return grown_at
-
-    def _computed(self, key: str) -> str:
-        digest = hashlib.sha256()
-        for chunk in self.read(key):
-            digest.update(chunk)
-        return digest.hexdigest()

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from shared.storage import Storage, open_storage
+from shared.storage.checks import digest_of
 from tests.services.moto_server import MotoServer
 
 MIB = 1 << 20
@@ -65,14 +66,6 @@ def content(size_bytes: int) -> Iterator[bytes]:
         chunk = (sent.to_bytes(8, "big") + block[8:])[: size_bytes - sent]
         sent += len(chunk)
         yield chunk
-
-
-def digest_of(chunks: Iterator[bytes]) -> str:
-    """SHA-256 of all chunks."""
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 def hang(url: str, key: str, size_bytes: int) -> None:

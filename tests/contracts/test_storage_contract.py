@@ -15,7 +15,8 @@ import pytest
 
 from shared.errors import DigestMismatch, NotFound, PayloadTooLarge, Unavailable
 from shared.storage import StoredObject, open_storage
-from tests.contracts.storage_backends import MIB, Backend, content, digest_of, local_backend, s3_backend
+from shared.storage.checks import digest_of
+from tests.contracts.storage_backends import MIB, Backend, content, local_backend, s3_backend
 from tests.needs import needs
 from tests.services.moto_server import MotoServer
 

@@ -6,12 +6,14 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from shared.errors import Unavailable
 from shared.storage import open_storage
 from shared.storage.s3 import S3Storage
+from tests.contracts.storage_backends import content
 from tests.needs import needs
 from tests.services.moto_server import REGION, MotoServer
 
@@ -115,6 +117,16 @@ def test_a_server_that_refuses_is_unavailable_and_its_word_is_told(
             storage.head(KEY)
 
 
+def test_a_part_the_server_refused_once_is_sent_again_whole(s3_credentials: None) -> None:
+    whole = b"".join(content(40 * MIB))
+    with Forgetful() as server:
+        S3Storage("some-bucket", endpoint_url=server.endpoint, region=REGION).write(
+            KEY, [whole], expected_sha256=digest(whole)
+        )
+        assert b"".join(server.parts[number] for number in sorted(server.parts)) == whole
+        assert server.refusals == 3
+
+
 def test_a_body_cut_short_is_unavailable_and_not_the_end(s3_credentials: None) -> None:
     with answering(200, b"half", announced_bytes=8) as endpoint:
         stream = S3Storage("some-bucket", endpoint_url=endpoint, region=REGION).read(KEY)
@@ -132,8 +144,60 @@ def test_missing_credentials_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
         S3Storage("some-bucket", endpoint_url="http://127.0.0.1:9", region=REGION).check()
 
 
+def digest(whole: bytes) -> str:
+    return hashlib.sha256(whole).hexdigest()
+
+
 def begin_upload(server: MotoServer, bucket: str, key: str) -> str:
     return str(server.client().create_multipart_upload(Bucket=bucket, Key=key)["UploadId"])
+
+
+class Forgetful:
+    """A server that takes each part of an upload at its second attempt only."""
+
+    def __init__(self) -> None:
+        self.parts: dict[int, bytes] = {}
+        self.refusals = 0
+        seen: set[int] = set()
+        forgetful = self
+
+        class Answer(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # with it Python answers `Expect: 100-continue`
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.answer(200, b"<Reply><UploadId>u</UploadId><ETag>e</ETag></Reply>")
+
+            def do_PUT(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                number = int(parse_qs(urlsplit(self.path).query)["partNumber"][0])
+                if number not in seen:
+                    seen.add(number)
+                    forgetful.refusals += 1
+                    return self.answer(503, b"<Error><Code>SlowDown</Code><Message>no</Message></Error>")
+                forgetful.parts[number] = body
+                self.answer(200, b"")
+
+            def answer(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("ETag", '"e"')
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Forgetful:
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class answering:
