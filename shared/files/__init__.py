@@ -6,7 +6,17 @@ from shared.errors import InvalidRequest, NotAvailable
 from shared.files import url
 from shared.files.base import Fetched, Fetcher, FetchRules, FileObject, FileProbe
 
-__all__ = ["FETCHERS", "PROBE_RULES", "FetchRules", "Fetched", "FileObject", "FileProbe", "open_file", "probe"]
+__all__ = [
+    "FETCHERS",
+    "PROBE_RULES",
+    "FetchRules",
+    "Fetched",
+    "FileObject",
+    "FileProbe",
+    "name_of",
+    "open_file",
+    "probe",
+]
 
 FETCHERS: dict[str, Fetcher] = {"url": url.FETCHER}
 KNOWN_TYPES = ("url", "ipfs", "arweave", "s3", "ftp", "nodePersistentStorage")
@@ -21,6 +31,11 @@ def open_file(file: FileObject, rules: FetchRules) -> Fetched:
 def probe(file: FileObject, rules: FetchRules = PROBE_RULES, with_checksum: bool = False) -> FileProbe:
     """Say whether a file can be read and what it holds. Raises: InvalidRequest, NotAvailable."""
     return fetcher_of(file).probe(file, rules, with_checksum)
+
+
+def name_of(file: FileObject) -> str:
+    """Give the name a file has where it lies, which may be empty. Raises: InvalidRequest, NotAvailable."""
+    return fetcher_of(file).name(file)
 
 
 def fetcher_of(file: FileObject) -> Fetcher:

@@ -101,6 +101,8 @@ class Fetcher(NamedTuple):
     "Raises: InvalidRequest for a malformed object, Forbidden for a refused address, JobError for the rest."
     probe: Callable[[FileObject, FetchRules, bool], FileProbe]
     "The flag: with checksum. Raises: InvalidRequest for a malformed object."
+    name: Callable[[FileObject], str]
+    "The last part of where it lies, as in `Fetched`. Raises: InvalidRequest for a malformed object."
 
 
 def too_large(limit_bytes: int) -> JobError:

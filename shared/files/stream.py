@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import re
 import time
 from collections.abc import Iterator, Mapping
 
 from shared.errors import JobError
 from shared.files.base import FetchRules, too_large
+from shared.files.headers import content_range, length_of, retry_after_s, validator_of
 from shared.files.http import Request, Response, send
 
 CHUNK_BYTES = 256 * 1024
@@ -29,7 +29,7 @@ class HttpStream:
         self._response = self._opened()
         self.size_bytes = length_of(self._response.headers)
         self.content_type = self._response.headers.get("content-type")
-        self._validator = _validator(self._response.headers)
+        self._validator = validator_of(self._response.headers)
         self._refuse_if_too_large(self.size_bytes or 0)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -77,7 +77,7 @@ class HttpStream:
             response.close()
             if response.status not in _AGAIN:
                 raise JobError(f"the server answered {response.status}")
-            self._wait(f"the server answered {response.status}", None, _retry_after(response.headers))
+            self._wait(f"the server answered {response.status}", None, retry_after_s(response.headers))
 
     def _resumed(self) -> Response:
         """Ask for the rest; where the server sends everything again, read up to where we were and compare."""
@@ -89,7 +89,7 @@ class HttpStream:
         response = self._opened(extra)
         if response.status == 200:
             return self._skipped(response)
-        start, size = _content_range(response.headers.get("content-range", ""))
+        start, size = content_range(response.headers.get("content-range", ""))
         if start != self._received or (self.size_bytes is not None and size not in (None, self.size_bytes)):
             response.close()
             raise JobError("the file changed while it was read")
@@ -126,27 +126,3 @@ class HttpStream:
         if self._rules.max_bytes is not None and size_bytes > self._rules.max_bytes:
             self.close()
             raise too_large(self._rules.max_bytes)
-
-
-def length_of(headers: Mapping[str, str]) -> int | None:
-    """Read Content-Length."""
-    text = headers.get("content-length", "")
-    return int(text) if text.isascii() and text.isdigit() else None
-
-
-def _validator(headers: Mapping[str, str]) -> str | None:
-    """Give what proves to the server that we mean the same file: a strong ETag, else the date."""
-    etag = headers.get("etag", "")
-    return etag if etag.startswith('"') else headers.get("last-modified")
-
-
-def _content_range(text: str) -> tuple[int, int | None]:
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", text.strip())
-    if match is None:
-        return -1, None
-    return int(match[1]), None if match[2] == "*" else int(match[2])
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    text = headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() else 0.0

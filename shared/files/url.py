@@ -9,8 +9,9 @@ from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 from shared.errors import C2DError, InvalidRequest
 from shared.files.base import Fetched, Fetcher, FetchRules, FileObject, FileProbe
+from shared.files.headers import length_of
 from shared.files.http import Request, Response, origin_of, send
-from shared.files.stream import HttpStream, length_of
+from shared.files.stream import HttpStream
 
 
 def open_url(file: FileObject, rules: FetchRules) -> Fetched:
@@ -103,4 +104,4 @@ def _probed_whole(request: Request, rules: FetchRules) -> FileProbe | None:
     return FileProbe("url", name_of(request.url), True, size_bytes, stream.content_type, stream.sha256())
 
 
-FETCHER = Fetcher(open_url, probe_url)
+FETCHER = Fetcher(open_url, probe_url, lambda file: name_of(request_of(file).url))

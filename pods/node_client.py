@@ -1,0 +1,130 @@
+"""Own the pods' calls to the node: signed with the job's key, tried again while that can help."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from pods.console import say
+from shared.errors import JobError
+from shared.pod_calls import sign_pod
+
+PROVISION, REPORT, PUBLISH = "c2dJobProvision", "c2dJobStatusUpdate", "c2dJobPublishResult"
+_SILENCE_S = 120.0  # the node answers an upload only when storage has it
+
+
+class Body(NamedTuple):
+    """What a call sends; `chunks` gives the same bytes for every try."""
+
+    size_bytes: int
+    sha256: str
+    chunks: Callable[[], Iterator[bytes]]
+    content_type: str = "application/json"
+
+    @classmethod
+    def of_json(cls, value: object) -> Body:
+        """Send a JSON value."""
+        data = json.dumps(value, ensure_ascii=False).encode()
+        return cls(len(data), hashlib.sha256(data).hexdigest(), lambda: iter((data,)))
+
+
+class NodeClient(NamedTuple):
+    """One job's way to its node."""
+
+    api: str
+    job_id: str
+    node_address: str
+    private_key: bytes
+    retry_s: float = 300.0
+    "How long to go on after the first failure of a call."
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> NodeClient:
+        """Read what the engine set. Raises: JobError."""
+        try:
+            key = bytes.fromhex(environment["privateKey"].removeprefix("0x"))
+            return cls(environment["nodeHttpApi"].rstrip("/"), environment["jobId"], environment["nodeAddress"], key)
+        except KeyError as error:
+            raise JobError(f"the pod was started without {error.args[0]}") from error
+        except ValueError as error:
+            raise JobError("the pod was started with a privateKey that is not hex") from error
+
+    def call(self, command: str, body: Body, query: str = "") -> Any:
+        """Call a command and give its JSON. Raises: JobError when the node refuses or cannot be reached."""
+        response = self.open(command, body, query)
+        try:
+            return json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise JobError("the node's answer broke off") from error
+        finally:
+            response.close()
+
+    def open(self, command: str, body: Body, query: str = "", extra: Mapping[str, str] | None = None) -> Any:
+        """Call a command and give the answer, its body unread; the caller closes it. Raises: JobError."""
+        gives_up_at, pause_s = 0.0, 0.2
+        while True:
+            asked_s = 0.0
+            try:
+                response = self._send(command, body, query, extra or {})
+                if response.status in (200, 206):
+                    return response
+                trouble, asked_s = _refusal(response)
+            except (OSError, http.client.HTTPException) as error:
+                trouble = f"the node cannot be reached ({type(error).__name__})"
+            gives_up_at = gives_up_at or time.monotonic() + self.retry_s
+            wait_s = max(asked_s, pause_s)
+            if time.monotonic() + wait_s > gives_up_at:
+                raise JobError(f"{command}: {trouble}")
+            say(f"{command}: {trouble}; trying again")
+            time.sleep(wait_s)
+            pause_s = min(pause_s * 2, 10.0)
+
+    def _send(self, command: str, body: Body, query: str, extra: Mapping[str, str]) -> http.client.HTTPResponse:
+        parts = urlsplit(self.api)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(parts.netloc, timeout=_SILENCE_S)
+        target = f"{parts.path}/api/services/{command}{query}"
+        try:
+            connection.request("POST", target, body.chunks(), {**self._signed(command, body), **extra})
+        except (BrokenPipeError, ConnectionResetError):
+            """Refused before it was read whole: the answer says why."""
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            raise
+        return connection.getresponse()
+
+    def _signed(self, command: str, body: Body) -> dict[str, str]:
+        nonce = os.urandom(16).hex()
+        return {
+            "Content-Type": body.content_type,
+            "Content-Length": str(body.size_bytes),
+            "Connection": "close",
+            "X-C2D-Job": self.job_id,
+            "X-C2D-Nonce": nonce,
+            "X-C2D-Digest": body.sha256,
+            "X-C2D-Signature": sign_pod(self.private_key, command, self.job_id, self.node_address, nonce, body.sha256),
+        }
+
+
+def published_as(filename: str, size_bytes: int) -> str:
+    """Give the query that names a result."""
+    return f"?filename={quote(filename, safe='')}&size={size_bytes}"
+
+
+def _refusal(response: http.client.HTTPResponse) -> tuple[str, float]:
+    """Say what the node answered and how long it asks to wait. Raises: JobError where trying again cannot help."""
+    text, asked = response.read(4096).decode("utf-8", "replace"), response.headers.get("Retry-After", "")
+    response.close()
+    try:
+        text = str(json.loads(text)["error"])
+    except (ValueError, KeyError, TypeError):
+        text = text[:200]
+    if response.status < 500 and response.status not in (408, 425, 429):
+        raise JobError(f"the node answered {response.status}: {text}")
+    return f"the node answered {response.status}: {text}", float(asked) if asked.isdigit() else 0.0
