@@ -55,8 +55,7 @@ class ProcessDriver:
 
     def daemon_id(self) -> str:
         """An id made once in the folder, joined with this machine's: elsewhere the folder says nothing of what runs."""
-        with reachable():
-            self.make_home()
+        with self.files():
             path = self.directory / "daemon-id"
             if not path.exists():
                 make_once(path, secrets.token_hex(16))
@@ -66,8 +65,7 @@ class ProcessDriver:
 
     def capabilities(self) -> Capabilities:
         """What this machine has; in the notes whatever the sandbox cannot do here."""
-        with reachable():
-            self.make_home()
+        with self.files():
             free = shutil.disk_usage(self.home).free
             notes = [TRUST_NOTE, *self.limit_notes(), *self.sandbox_notes()]
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -86,13 +84,13 @@ class ProcessDriver:
         """Only say that images mean nothing here. Raises: JobError for a Dockerfile, which nobody could build."""
         if image.dockerfile is not None:
             raise JobError("the process engine cannot build an image from a Dockerfile; name another environment")
-        note(f"the process engine runs the host's own programs; image {image.reference} is not used")
+        with self.files():
+            note(f"the process engine runs the host's own programs; image {image.reference} is not used")
         return image.reference
 
     def ensure_volume(self, job_id: JobId, size_bytes: int) -> None:
         """Have the job's folder, writable for the job's user and out of everybody else's reach."""
-        with reachable():
-            self.make_home()
+        with self.files():
             folder = self.job_folder(job_id)
             folder.mkdir(mode=0o700, exist_ok=True)
             volume = folder / "volume"
@@ -102,41 +100,42 @@ class ProcessDriver:
     def ensure_started(self, spec: PhaseSpec) -> None:
         """Start the phase unless it ever was; a start that was cut short is taken up again."""
         launch.check(spec)
-        with reachable(), self.hold(spec):
+        with self.files(), self.hold(spec):
             self.start_once(spec)
 
     def restart(self, spec: PhaseSpec) -> None:
         """Forget the phase's ended run and start it anew; one that runs is left alone."""
         launch.check(spec)
-        with reachable(), self.hold(spec):
+        with self.files(), self.hold(spec):
             folder = self.phase_folder(spec.job_id, spec.phase)
-            if not phases.is_alive(folder):
+            if states.supervisor_pid(str(folder)) is None:
+                phases.stop(folder, grace_s=0)  # what a killed supervisor left may still be dying
                 phases.discard(folder)
                 self.start_once(spec)
 
     def observe(self, job_id: JobId) -> Seen:
         """Read the phases' files."""
-        with reachable():
+        with self.files():
             folders = {phase: self.phase_folder(job_id, phase) for phase in Phase}
             containers = {phase: phases.look(folder) for phase, folder in folders.items() if folder.is_dir()}
             return Seen(has_volume=(self.job_folder(job_id) / "volume").is_dir(), containers=containers)
 
     def measure_disk(self, job_id: JobId) -> int | None:
         """Bytes on disk below the volume and the phases' /tmp."""
-        with reachable():
+        with self.files():
             places = [self.job_folder(job_id) / "volume"]
             places += [self.phase_folder(job_id, phase) / "tmp" for phase in Phase]
             return sum(tree.measure(str(place)) for place in places if place.is_dir())
 
     def stop(self, job_id: JobId, phase: Phase, grace_s: int) -> None:
         """Tell the supervisor, wait for its end; where it does not come, kill it and all that hangs on it."""
-        with reachable():
+        with self.files():
             phases.stop(self.phase_folder(job_id, phase), grace_s)
 
     def read_log(self, job_id: JobId, phase: Phase, offset: int = 0) -> Iterator[bytes]:
         """Yield what the log holds now, from an offset."""
         path = self.phase_folder(job_id, phase) / "log"
-        with reachable():
+        with self.files():
             if not path.exists():
                 return
             with path.open("rb") as file:
@@ -146,7 +145,7 @@ class ProcessDriver:
 
     def remove(self, job_id: JobId) -> None:
         """End whatever runs and delete every file of the job."""
-        with reachable():
+        with self.files():
             folder = self.job_folder(job_id)
             if folder.is_dir():
                 with lock_folder(folder):
@@ -158,26 +157,28 @@ class ProcessDriver:
 
     def list_jobs(self) -> Mapping[JobId, int]:
         """Every job with a folder, and when something last appeared or ended in it."""
-        with reachable():
-            if not self.jobs.is_dir():
-                return {}
+        with self.files():
             times = {JobId(path.name): youngest_ms(path) for path in self.jobs.iterdir()}
         return {job_id: at_ms for job_id, at_ms in times.items() if at_ms}
 
     def watch(self, wake: Callable[[JobId], None], is_stopped: Callable[[], bool]) -> None:
         """Wake for each phase that starts or ends, as the supervisors tell."""
-        with reachable():
-            self.make_home()
+        with self.files():
             watch_folder(str(self.events), lambda name: wake(JobId(name)) if is_job_id(name) else None, is_stopped)
 
     def manifest(self, spec: PhaseSpec) -> dict[str, Any]:
         """What will run and within which bounds; secrets masked."""
         return launch.manifest(spec)
 
-    def make_home(self) -> None:
-        """Have the engine's folders, for this user alone."""
-        for folder in (self.directory, self.home, self.jobs, self.events):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    @contextmanager
+    def files(self) -> Iterator[None]:
+        """Have the engine's folders, for this user alone. Trouble with files is Unavailable, never "not there"."""
+        try:
+            for folder in (self.directory, self.home, self.jobs, self.events):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            yield
+        except OSError as error:
+            raise Unavailable(f"the process engine's files cannot be used: {error.strerror or error}") from error
 
     def job_folder(self, job_id: JobId) -> Path:
         """Where a job lies. Raises: JobError for an id that is no plain word."""
@@ -218,22 +219,13 @@ class ProcessDriver:
 
     def sandbox_notes(self) -> list[str]:
         """Why nothing can run here; empty when a trial shows that it can."""
-        trouble = launch.trial(self.home / "trial", self.events, self.directory.parent)
+        trouble = launch.trial(self.home / f"trial-{new_token()}", self.events, self.directory.parent)
         return [f"nothing can run here: {trouble}"] if trouble else []
 
 
 def is_job_id(name: str) -> bool:
     """Whether a name is safe as a folder's."""
     return _JOB_ID.fullmatch(name) is not None
-
-
-@contextmanager
-def reachable() -> Iterator[None]:
-    """Turn trouble with files into Unavailable: "could not look" is never "not there"."""
-    try:
-        yield
-    except OSError as error:
-        raise Unavailable(f"the process engine's files cannot be used: {error.strerror or error}") from error
 
 
 @contextmanager

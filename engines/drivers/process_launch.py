@@ -133,7 +133,7 @@ def send(plan: Plan) -> str:
     """Start a supervisor in a session of its own, hand it the plan, and return its answer."""
     with open(os.path.join(plan.folder, "trouble"), "wb") as trouble:
         process = subprocess.Popen(
-            [sys.executable, "-S", "-E", "-s", "-B", "-c", START],
+            [sys.executable, "-S", "-E", "-s", "-c", START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=trouble,
@@ -147,13 +147,12 @@ def send(plan: Plan) -> str:
         raise Unavailable("the phase's supervisor does not answer") from error
 
 
-def trial(folder: Path, events: Path, data_dir: Path) -> str:
+def trial(place: Path, events: Path, data_dir: Path) -> str:
     """Run a program that does nothing; why that cannot be, or nothing when it can."""
-    place = folder / new_token()
     phase = place / Phase.RUN
-    for made in (folder, place, phase, place / "volume"):
+    for made in (place, phase, place / "volume"):
         made.mkdir(mode=0o700, exist_ok=True)
-    spec = PhaseSpec(JobId(f"trial{place.name}"), "", Phase.RUN, "", ("true",), {}, max_seconds=10)
+    spec = PhaseSpec(JobId(new_token()), "", Phase.RUN, "", ("true",), {}, max_seconds=10)
     try:
         answer = send(plan_of(spec, phase, events, data_dir, ()))
         await_idle(phase)

@@ -5,11 +5,11 @@ Runs in the child that the supervisor forks into new namespaces; ends with `os._
 
 from __future__ import annotations
 
+import _socket  # `socket` itself takes longer to import than the sandbox to build
 import fcntl
 import os
 import resource
 import signal
-import socket
 import struct
 
 from engines.drivers import process_kernel as kernel
@@ -156,10 +156,11 @@ def make_devices(folder: str) -> None:
 
 def raise_loopback() -> None:
     """Bring up 127.0.0.1, the only network there is."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        answer = fcntl.ioctl(control, _SIOCGIFFLAGS, struct.pack("16sh22x", b"lo", 0))
-        flags = struct.unpack("16sh22x", answer)[1] | _IFF_UP
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags))
+    control = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    answer = fcntl.ioctl(control.fileno(), _SIOCGIFFLAGS, struct.pack("16sh22x", b"lo", 0))
+    flags = struct.unpack("16sh22x", answer)[1] | _IFF_UP
+    fcntl.ioctl(control.fileno(), _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", flags))
+    control.close()
 
 
 def reap_until_ended(program: int) -> int:
