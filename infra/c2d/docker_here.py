@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engines.drivers.base import Capabilities
@@ -13,6 +13,8 @@ try:
     from engines.drivers.docker_driver import DockerDriver, connect
 except ImportError:  # the extra `docker` is not installed
     connect = None  # type: ignore[assignment]
+
+PROBE_LIMIT_S = 60
 
 
 def docker_capabilities(name: str, connection: Mapping[str, Any]) -> Capabilities:
@@ -32,5 +34,29 @@ def has_image(connection: Mapping[str, Any], image: str) -> bool:
     client = connect(connection)
     try:
         return bool(client.images(name=image, quiet=True))
+    finally:
+        client.close()
+
+
+def docker_time(connection: Mapping[str, Any]) -> str:
+    """The engine's clock, as it writes it."""
+    client = connect(connection)
+    try:
+        return str(client.info()["SystemTime"])
+    finally:
+        client.close()
+
+
+def run_container(connection: Mapping[str, Any], image: str, command: Sequence[str], network: str) -> int:
+    """Run a short command in a container that is gone afterwards; its exit code."""
+    client = connect(connection)
+    try:
+        body = {"Image": image, "Cmd": list(command), "Entrypoint": [], "HostConfig": {"NetworkMode": network}}
+        made = client.create_container_from_config({**body, "Labels": {"c2d.probe": "doctor"}})
+        try:
+            client.start(made["Id"])
+            return int(client.wait(made["Id"], timeout=PROBE_LIMIT_S)["StatusCode"])
+        finally:
+            client.remove_container(made["Id"], force=True, v=True)
     finally:
         client.close()

@@ -76,6 +76,8 @@ def with_key(environment: Mapping[str, str], notices: list[str]) -> NodeSettings
     """Read the settings; make the node's key on the first run."""
     settings = NodeSettings.from_environment(environment)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if settings.storage_url == own_results(settings).as_uri():
+        own_results(settings).mkdir(exist_ok=True, mode=0o700)
     if settings.private_key is None:
         path = settings.data_dir / KEY_FILE
         key, _ = ensure_key(path)
@@ -177,6 +179,11 @@ def written(engine: EngineConfig) -> dict[str, Any]:
     return {
         **engine.connection, "name": engine.name, "type": engine.type, "environments": list(engine.environments)
     }  # fmt: skip
+
+
+def own_results(settings: NodeSettings) -> Path:
+    """Where results lie unless the operator says otherwise."""
+    return settings.data_dir / "results"
 
 
 def folder_of_logs(settings: NodeSettings) -> Path:
