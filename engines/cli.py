@@ -15,8 +15,9 @@ from collections.abc import Sequence
 
 from engines.compose import DriverOf, wait_for_engine
 from engines.context import Context
+from engines.crew import Crew
 from engines.housekeeping import keep_house
-from engines.reconcile import Crew, reconcile_once
+from engines.reconcile import reconcile_once
 from shared.db import jobs
 from shared.db.watch import DatabaseWatch
 from shared.errors import C2DError, Unavailable

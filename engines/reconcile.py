@@ -5,10 +5,7 @@ Jobs are carried side by side by a crew of threads, so that one slow pull or upl
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
 
@@ -16,6 +13,7 @@ from engines.act import Act, Interrupted, NotOurs
 from engines.actions import Action, Look, Move, Record
 from engines.admission import admit_waiting
 from engines.context import Context
+from engines.crew import Crew
 from engines.decide import decide
 from engines.endings import FAILURES
 from engines.engine_row import check_daemon
@@ -44,60 +42,6 @@ class PassReport:
 
     admitted: int = 0
     leased: int = 0
-
-
-class Crew:
-    """The threads that carry jobs, and the heartbeat that keeps their leases."""
-
-    def __init__(self, workers: int = 16, slow_workers: int = 8, beat_s: float = 8) -> None:
-        self._fast = ThreadPoolExecutor(workers, "carry")
-        self._slow = ThreadPoolExecutor(slow_workers, "carry-image")
-        self._held: dict[JobId, tuple[str, Context]] = {}
-        self._lock = threading.Lock()
-        self._beat_s = beat_s
-        self._stopped = threading.Event()
-        threading.Thread(target=self._beat, name="leases", daemon=True).start()
-
-    def carry(
-        self, context: Context, job_id: JobId, token: str, is_slow: bool, carry: Callable[[], None]
-    ) -> Future[None]:
-        """Run `carry` for a job whose lease is kept while it runs."""
-        with self._lock:
-            self._held[job_id] = (token, context)
-
-        def run() -> None:
-            try:
-                carry()
-            finally:
-                with self._lock:
-                    self._held.pop(job_id, None)
-
-        return (self._slow if is_slow else self._fast).submit(run)
-
-    def close(self) -> None:
-        """Wait for what is being carried; take nothing new."""
-        self._fast.shutdown()
-        self._slow.shutdown()
-        self._stopped.set()
-
-    def let_go(self, patience_s: float = 2) -> None:
-        """Wait a little for what is being carried, then give the rest back for another process to take up at once."""
-        self._stopped.set()
-        until = time.monotonic() + patience_s
-        while self._held and time.monotonic() < until:
-            time.sleep(0.02)
-        for job_id, (token, context) in list(self._held.items()):
-            leases.release(job_id, token, context.now_ms())
-
-    def _beat(self) -> None:
-        while not self._stopped.wait(self._beat_s):
-            with self._lock:
-                held = list(self._held.items())
-            for job_id, (token, context) in held:
-                try:
-                    leases.renew([job_id], token, context.now_ms() + context.lease_ms)
-                except Unavailable as error:
-                    log.warning("a lease could not be renewed", fields={"job_id": job_id, "cause": error.detail})
 
 
 def reconcile_once(context: Context, crew: Crew, *, is_waiting: bool = True) -> PassReport:

@@ -1,0 +1,70 @@
+"""Own the threads that carry jobs side by side, and the heartbeat that keeps their leases while they do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from engines.context import Context
+from shared.db import leases
+from shared.errors import Unavailable
+from shared.logs import logger
+from shared.names import JobId
+
+log = logger("c2d.engine")
+
+
+class Crew:
+    """The threads that carry jobs, and the heartbeat that keeps their leases."""
+
+    def __init__(self, workers: int = 16, slow_workers: int = 8, beat_s: float = 8) -> None:
+        self._fast = ThreadPoolExecutor(workers, "carry")
+        self._slow = ThreadPoolExecutor(slow_workers, "carry-image")
+        self._held: dict[JobId, tuple[str, Context]] = {}
+        self._lock = threading.Lock()
+        self._beat_s = beat_s
+        self._stopped = threading.Event()
+        threading.Thread(target=self._beat, name="leases", daemon=True).start()
+
+    def carry(
+        self, context: Context, job_id: JobId, token: str, is_slow: bool, carry: Callable[[], None]
+    ) -> Future[None]:
+        """Run `carry` for a job whose lease is kept while it runs."""
+        with self._lock:
+            self._held[job_id] = (token, context)
+
+        def run() -> None:
+            try:
+                carry()
+            finally:
+                with self._lock:
+                    self._held.pop(job_id, None)
+
+        return (self._slow if is_slow else self._fast).submit(run)
+
+    def close(self) -> None:
+        """Wait for what is being carried; take nothing new."""
+        self._fast.shutdown()
+        self._slow.shutdown()
+        self._stopped.set()
+
+    def let_go(self, patience_s: float = 2) -> None:
+        """Wait a little for what is being carried, then give the rest back for another process to take up at once."""
+        self._stopped.set()
+        until = time.monotonic() + patience_s
+        while self._held and time.monotonic() < until:
+            time.sleep(0.02)
+        for job_id, (token, context) in list(self._held.items()):
+            leases.release(job_id, token, context.now_ms())
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(self._beat_s):
+            with self._lock:
+                held = list(self._held.items())
+            for job_id, (token, context) in held:
+                try:
+                    leases.renew([job_id], token, context.now_ms() + context.lease_ms)
+                except Unavailable as error:
+                    log.warning("a lease could not be renewed", fields={"job_id": job_id, "cause": error.detail})
