@@ -27,15 +27,14 @@ def docker_capabilities(name: str, connection: Mapping[str, Any]) -> Capabilitie
         raise Failure(error.detail, "start Docker, or name the engine's socket or host in C2D_ENGINES") from error
 
 
-def has_image(connection: Mapping[str, Any], image: str) -> bool:
-    """Whether the engine has an image, so that nothing need be pulled."""
-    if connect is None:
-        return False
+def find_image(connection: Mapping[str, Any], image: str) -> str | None:
+    """The newest image of that name the engine has, with its tag."""
     client = connect(connection)
     try:
-        return bool(client.images(name=image, quiet=True))
+        tags = [tag for found in client.images(name=image) for tag in found.get("RepoTags") or ()]
     finally:
         client.close()
+    return str(tags[0]) if tags else None
 
 
 def docker_time(connection: Mapping[str, Any]) -> str:

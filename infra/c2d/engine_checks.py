@@ -11,7 +11,7 @@ from engines.compose import POD_IMAGE
 from engines.drivers.base import Capabilities
 from engines.drivers.process_driver import ProcessDriver
 from infra.c2d.checks import Check
-from infra.c2d.docker_here import docker_capabilities, docker_time, has_image
+from infra.c2d.docker_here import docker_capabilities, docker_time, find_image
 from infra.c2d.failures import Failure
 from infra.c2d.reach import from_container, reach_node
 from shared.engine_config import EngineConfig
@@ -39,14 +39,15 @@ def docker_checks(engine: EngineConfig, settings: NodeSettings) -> list[Check]:
         has = docker_capabilities(engine.name, connection)
     except Failure as failure:
         return [Check(name, "fail", failure.sentence, failure.hint)]
-    image = str(connection.get("podImage", POD_IMAGE))
+    wanted = str(connection.get("podImage") or POD_IMAGE.partition(":")[0])
+    image = find_image(connection, wanted)
     found = [
         Check(name, "ok", f"Docker {has.version}, {has.cpu_cores:g} cores, {has.memory_bytes / 2**30:.1f} GiB"),
         quota(name, has),
         clock(name, connection),
     ]
-    if not has_image(connection, image):
-        return [*found, Check(f"{name}: pods' image", "fail", f"{image} is not there", "infra/images/build")]
+    if image is None:
+        return [*found, Check(f"{name}: pods' image", "fail", f"{wanted} is not there", "infra/images/build")]
     found += [Check(f"{name}: pods' image", "ok", image), pods_way_home(name, connection, image, has, settings)]
     return found + [network(name, connection, image, each) for each in engine.environments if each.get("enableNetwork")]
 

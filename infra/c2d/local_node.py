@@ -91,22 +91,23 @@ def chosen_engines(
 ) -> Sequence[EngineConfig]:
     """The operator's engines; where none are named, Docker if it can be used, else processes."""
     if wish.engine is None and any(with_dotenv(environment).get(name) for name in OPERATORS_OWN):
-        for engine in settings.engines:
-            if engine.type == "docker":
-                ensure_pod_image(engine.connection, notices)
-        return settings.engines
+        return [with_pods(engine) if engine.type == "docker" else engine for engine in settings.engines]
     [local] = settings.engines[:1]
     if wish.engine == "process":
         return [replace(local, type="process", connection={})]
     try:
         docker_capabilities(local.name, {})
-        ensure_pod_image({}, notices)
-        return [replace(local, type="docker")]
+        return [with_pods(replace(local, type="docker", connection={}))]
     except Failure as failure:
         if wish.engine == "docker":
             raise
-        notices.append(f"no Docker here ({failure.sentence})")
+        notices.append(f"Docker cannot be used: {failure.sentence}")
         return [replace(local, type="process", connection={})]
+
+
+def with_pods(engine: EngineConfig) -> EngineConfig:
+    """Name the image of the pods, built if need be."""
+    return replace(engine, connection={**engine.connection, "podImage": ensure_pod_image(engine.connection)})
 
 
 def guarded(engine: EngineConfig, notices: list[str]) -> EngineConfig:
