@@ -1,6 +1,5 @@
 """The publishing pod against a real node: what arrives, what is told, and what happens when it is refused."""
 
-
 from __future__ import annotations
 
 import io
