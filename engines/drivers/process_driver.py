@@ -30,7 +30,7 @@ from engines.drivers.process_limits import find_cgroup, remove_group
 from engines.drivers.process_watch import watch_folder
 from engines.observation import Seen
 from shared.errors import JobError, Unavailable
-from shared.names import JobId, Phase, new_token
+from shared.names import JobId, Phase, container_name, new_token
 
 KIND = "process"
 TRUST_NOTE = "for development and trusted code only: programs share this machine's kernel and its own programs"
@@ -110,7 +110,7 @@ class ProcessDriver:
             folder = self.phase_folder(spec.job_id, spec.phase)
             if states.supervisor_pid(str(folder)) is None:
                 phases.stop(folder, grace_s=0)  # what a killed supervisor left may still be dying
-                phases.discard(folder)
+                phases.discard(folder, container_name(spec.job_id, spec.phase))
                 self.start_once(spec)
 
     def observe(self, job_id: JobId) -> Seen:
@@ -151,7 +151,7 @@ class ProcessDriver:
                 with lock_folder(folder):
                     for phase in Phase:
                         phases.stop(self.phase_folder(job_id, phase), grace_s=0)
-                        phases.discard(self.phase_folder(job_id, phase))
+                        phases.discard(self.phase_folder(job_id, phase), container_name(job_id, phase))
                     tree.delete(str(folder))
             (self.events / job_id).unlink(missing_ok=True)
 
@@ -220,7 +220,7 @@ class ProcessDriver:
     def sandbox_notes(self) -> list[str]:
         """Why nothing can run here; empty when a trial shows that it can."""
         trouble = launch.trial(self.home / f"trial-{new_token()}", self.events, self.directory.parent)
-        return [f"nothing can run here: {trouble}"] if trouble else []
+        return [f"nothing can run here: {trouble}", *launch.hints()] if trouble else []
 
 
 def is_job_id(name: str) -> bool:

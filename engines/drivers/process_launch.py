@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from engines.drivers import process_limits as limits
 from engines.drivers import process_root as root
 from engines.drivers import process_tree as tree
 from engines.drivers.base import MASKED, GpuRequest, PhaseSpec
@@ -21,6 +22,12 @@ from shared.names import JobId, Phase, container_name, new_token
 USER = (1000, 1000)
 "Who programs are where the spec names nobody. Asked for root they are this one, too: nothing runs as root."
 ANSWER_TIMEOUT_S = 60
+SWITCHES = {
+    "kernel/apparmor_restrict_unprivileged_userns": ("1", "kernel.apparmor_restrict_unprivileged_userns=0"),
+    "kernel/unprivileged_userns_clone": ("0", "kernel.unprivileged_userns_clone=1"),
+    "user/max_user_namespaces": ("0", "user.max_user_namespaces=10000"),
+}
+"The value that forbids, and what to set instead."
 START = "from engines.drivers.process_supervisor import main; main()"
 "Not `-m`, whose machinery costs more than all the supervisor does."
 
@@ -145,6 +152,15 @@ def send(plan: Plan) -> str:
         return process.communicate(plan.dump(), timeout=ANSWER_TIMEOUT_S)[0].decode().strip()
     except subprocess.TimeoutExpired as error:
         raise Unavailable("the phase's supervisor does not answer") from error
+
+
+def hints() -> list[str]:
+    """Settings of this machine that forbid private namespaces to ordinary users."""
+    return [
+        f"{name.replace('/', '.')} is {bad}: it forbids private namespaces to ordinary users; sysctl -w {good}"
+        for name, (bad, good) in SWITCHES.items()
+        if limits.read(f"/proc/sys/{name}").strip() == bad
+    ]
 
 
 def trial(place: Path, events: Path, data_dir: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engines.drivers import process_state as states
 from engines.drivers import process_tree as tree
-from engines.drivers.process_limits import remove_group
+from engines.drivers.process_limits import find_cgroup, remove_group
 from engines.observation import ContainerSeen, ContainerState
 from shared.errors import Unavailable
 
@@ -115,9 +115,10 @@ def await_end(pid: int, timeout_s: float, is_still: Callable[[], bool]) -> bool:
         os.close(descriptor)
 
 
-def discard(folder: Path) -> None:
+def discard(folder: Path, name: str) -> None:
     """Delete an ended phase's files, and control groups that a killed supervisor left."""
-    for group in states.read_state(str(folder)).get("cgroups", "").split():
-        remove_group(group)
     if folder.is_dir():
+        left = states.read_state(str(folder)).get("cgroups", "").split()
+        for group in left or find_cgroup(name).folders.values():  # killed before it wrote: found again by their name
+            remove_group(group)
         tree.delete(str(folder))

@@ -14,10 +14,13 @@ import struct
 
 from engines.drivers import process_kernel as kernel
 from engines.drivers.process_plan import Plan
+from engines.drivers.process_seccomp import instructions
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_LINKS = (("/proc/self/fd", "fd"), ("fd/0", "stdin"), ("fd/1", "stdout"), ("fd/2", "stderr"))
 SIGNALS = (signal.SIGTERM, signal.SIGCHLD)
+IGNORED_PERHAPS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+"By Python, or by whatever the node was started from; a program must not inherit that."
 CANNOT_START = 127
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
@@ -167,7 +170,7 @@ def reap_until_ended(program: int) -> int:
     """Reap every orphan until the program has ended; pass the wish to stop on. Returns its wait status."""
     while True:
         if signal.sigwait(SIGNALS) == signal.SIGTERM:
-            ask_to_end(program)
+            os.kill(program, signal.SIGTERM)  # to it alone, as engines of containers do
             continue
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -175,14 +178,6 @@ def reap_until_ended(program: int) -> int:
                 return status
             if pid == 0:
                 break
-
-
-def ask_to_end(program: int) -> None:
-    """Send SIGTERM to the program's group; to itself where it has none yet."""
-    try:
-        os.killpg(program, signal.SIGTERM)
-    except ProcessLookupError:
-        os.kill(program, signal.SIGTERM)
 
 
 def run_program(plan: Plan, pipes: Pipes, limits: dict[int, int]) -> None:
@@ -201,7 +196,7 @@ def run_program(plan: Plan, pipes: Pipes, limits: dict[int, int]) -> None:
 
 
 def prepare(pipes: Pipes, limits: dict[int, int]) -> None:
-    """Give the program plain descriptors, signals, a mask and its limits."""
+    """Give the program plain descriptors, signals, a mask, its limits, and fewer system calls."""
     nothing = os.open("/dev/null", os.O_RDONLY)
     for descriptor, place in ((nothing, 0), (pipes.log, 1), (pipes.log, 2)):
         os.dup2(descriptor, place, inheritable=True)
@@ -210,6 +205,9 @@ def prepare(pipes: Pipes, limits: dict[int, int]) -> None:
         hardest = resource.getrlimit(kind)[1]
         allowed = value if hardest == resource.RLIM_INFINITY else min(value, hardest)
         resource.setrlimit(kind, (allowed, allowed))
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, *SIGNALS):
+    for number in (*IGNORED_PERHAPS, *SIGNALS):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    calls = instructions()
+    if calls:
+        kernel.filter_calls(calls)

@@ -6,6 +6,7 @@ A phase's folder holds `state` (what happened), `lock` (held as long as the supe
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -82,7 +83,7 @@ def take_lock(folder: str) -> int | None:
 
 
 def supervisor_pid(folder: str) -> int | None:
-    """The process id of the phase's living supervisor; null where there is none."""
+    """The process id of the phase's living supervisor; null where there is none. Raises: OSError when out of sight."""
     try:
         descriptor = os.open(os.path.join(folder, "lock"), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -92,6 +93,8 @@ def supervisor_pid(folder: str) -> int | None:
         kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
     finally:
         os.close(descriptor)
+    if kind != fcntl.F_UNLCK and pid <= 0:
+        raise OSError(errno.EREMOTE, "a phase runs where this process cannot see it (another machine or container)")
     return None if kind == fcntl.F_UNLCK else pid
 
 

@@ -72,6 +72,13 @@ class TestWhatAProgramSees:
         values = [line.split()[-1] for line in log.splitlines()]
         assert values == ["1000", "1000", *["0" * 16] * 5, "1"]
 
+    def test_it_cannot_make_itself_a_user_namespace_to_be_root_in(self, driver: ProcessDriver) -> None:
+        for way in ("unshare --user true", "unshare --user --map-root-user --mount true"):
+            seen, log = finish(driver, sh(way))
+            assert seen.exit_code != 0 and "Operation not permitted" in log
+        threads = "import threading; t = threading.Thread(target=print, args=('ok',)); t.start(); t.join()"
+        assert finish(driver, make_spec("python", "-c", threads))[1] == "ok\n"
+
     def test_root_is_not_to_be_had_even_when_the_spec_asks_for_it(self, driver: ProcessDriver) -> None:
         _, log = finish(driver, sh("id -u", user="0:0"))
         assert log == "1000\n"
