@@ -16,6 +16,7 @@ from pods.zip_format import zip_chunks
 Door = Literal["workflow", "command"]
 Kind = Literal["none", "file", "zip", "tar"]
 _LOG = "algorithm.log"
+_OUTPUTS, _LOGS = "/data/outputs/", "/data/logs/"
 
 
 class Packing(NamedTuple):
@@ -32,7 +33,7 @@ class Packing(NamedTuple):
 def pack(outputs_dir: str, logs_dir: str, door: Door) -> Packing:
     """Decide what a job's folders become (container contract §8.2). Reads names, no content."""
     notes = _Notes()
-    top = list(islice(walk(outputs_dir, _ignore), 2))
+    top = list(islice(walk(outputs_dir, _OUTPUTS, _ignore), 2))
     has_logs = next(_log_entries(logs_dir, "logs", _ignore), None) is not None
     for _ in _all_entries(outputs_dir, logs_dir, door, notes.add):
         """Walk once, so that what is left out is known."""
@@ -55,7 +56,7 @@ def _all_entries(outputs_dir: str, logs_dir: str, door: Door, note: Callable[[st
     if prefix:
         yield Entry("outputs", None, lambda: -1)
     taken = set()
-    for entry in walk(outputs_dir, note):
+    for entry in walk(outputs_dir, _OUTPUTS, note):
         if "/" not in entry.name:
             taken.add(entry.name)
         yield entry._replace(name=prefix + entry.name)
@@ -67,13 +68,13 @@ def _all_entries(outputs_dir: str, logs_dir: str, door: Door, note: Callable[[st
 
 def _log_entries(logs_dir: str, prefix: str, note: Callable[[str], None]) -> Iterator[Entry]:
     """Yield what else than its log the algorithm left in the logs folder."""
-    for entry in walk(logs_dir, note):
+    for entry in walk(logs_dir, _LOGS, note):
         if entry.name != _LOG:
             yield entry._replace(name=f"{prefix}/{entry.name}")
 
 
 def _only_file(folder: str) -> Iterator[bytes]:
-    for entry in walk(folder, _ignore):
+    for entry in walk(folder, _OUTPUTS, _ignore):
         yield from chunks_of(entry)
 
 

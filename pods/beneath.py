@@ -8,11 +8,13 @@ import stat
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 OPEN_FOLDER = OPEN_FILE | os.O_DIRECTORY
 _MOST_LINKS = 40
-_OUTPUTS = "/data/outputs/"
 
 
-def open_beneath(root: int, path: str) -> int:
-    """Open a regular file below `root`, following links by hand. Raises: OSError where that leads out or nowhere."""
+def open_beneath(root: int, path: str, seen_as: str) -> int:
+    """Open a regular file below `root`, following links by hand. Raises: OSError where that leads out or nowhere.
+
+    `seen_as` is what the algorithm called the folder, with a slash at its end: a link may name it whole.
+    """
     todo, folders, links = path.split("/")[::-1], [os.dup(root)], 0
     try:
         while todo:
@@ -28,7 +30,7 @@ def open_beneath(root: int, path: str) -> int:
             if stat.S_ISLNK(mode):
                 links += 1
                 target = os.readlink(part, dir_fd=folders[-1])
-                _follow(target, links, todo, folders)
+                _follow(target, links, todo, folders, seen_as)
             elif stat.S_ISDIR(mode):
                 folders.append(os.open(part, OPEN_FOLDER, dir_fd=folders[-1]))
             elif stat.S_ISREG(mode) and not todo:
@@ -41,12 +43,12 @@ def open_beneath(root: int, path: str) -> int:
             os.close(descriptor)
 
 
-def _follow(target: str, links: int, todo: list[str], folders: list[int]) -> None:
-    """Put a link's target in its place; an absolute one counts only below what the algorithm saw as its outputs."""
-    if links > _MOST_LINKS or (target.startswith("/") and not target.startswith(_OUTPUTS)):
+def _follow(target: str, links: int, todo: list[str], folders: list[int], seen_as: str) -> None:
+    """Put a link's target in its place; an absolute one counts only below `seen_as`."""
+    if links > _MOST_LINKS or (target.startswith("/") and not target.startswith(seen_as)):
         raise PermissionError("leads out of the folder")
     if target.startswith("/"):
-        target = target.removeprefix(_OUTPUTS)
+        target = target.removeprefix(seen_as)
         while len(folders) > 1:
             os.close(folders.pop())
     todo.extend(target.split("/")[::-1])

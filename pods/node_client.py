@@ -16,7 +16,6 @@ from shared.errors import JobError
 from shared.pod_calls import sign_pod
 
 PROVISION, REPORT, PUBLISH = "c2dJobProvision", "c2dJobStatusUpdate", "c2dJobPublishResult"
-_SILENCE_S = 120.0  # the node answers an upload only when storage has it
 
 
 class Body(NamedTuple):
@@ -43,6 +42,8 @@ class NodeClient(NamedTuple):
     private_key: bytes
     retry_s: float = 300.0
     "How long to go on after the first failure of a call."
+    silence_s: float = 120.0
+    "The longest wait for an answer: to an upload it comes only when storage has it all."
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> NodeClient:
@@ -52,8 +53,8 @@ class NodeClient(NamedTuple):
             return cls(environment["nodeHttpApi"].rstrip("/"), environment["jobId"], environment["nodeAddress"], key)
         except KeyError as error:
             raise JobError(f"the pod was started without {error.args[0]}") from error
-        except ValueError as error:
-            raise JobError("the pod was started with a privateKey that is not hex") from error
+        except ValueError:
+            raise JobError("the pod was started with a privateKey that is not hex") from None
 
     def call(self, command: str, body: Body, query: str = "") -> Any:
         """Call a command and give its JSON. Raises: JobError when the node refuses or cannot be reached."""
@@ -66,10 +67,9 @@ class NodeClient(NamedTuple):
             response.close()
 
     def open(self, command: str, body: Body, query: str = "", extra: Mapping[str, str] | None = None) -> Any:
-        """Call a command and give the answer, its body unread; the caller closes it. Raises: JobError."""
-        gives_up_at, pause_s = 0.0, 0.2
+        """Call a command and give the answer, body unread, to be closed by the caller. Raises: JobError."""
+        gives_up_at, pause_s, asked_s = 0.0, 0.2, 0.0
         while True:
-            asked_s = 0.0
             try:
                 response = self._send(command, body, query, extra or {})
                 if response.status in (200, 206):
@@ -88,7 +88,7 @@ class NodeClient(NamedTuple):
     def _send(self, command: str, body: Body, query: str, extra: Mapping[str, str]) -> http.client.HTTPResponse:
         parts = urlsplit(self.api)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.netloc, timeout=_SILENCE_S)
+        connection = kind(parts.netloc, timeout=self.silence_s)
         target = f"{parts.path}/api/services/{command}{query}"
         try:
             connection.request("POST", target, body.chunks(), {**self._signed(command, body), **extra})

@@ -15,7 +15,7 @@ from pods.console import say
 from pods.names import DOOR_FILE
 from pods.node_client import PUBLISH, Body, NodeClient, published_as
 from pods.reporting import Reporter
-from shared.errors import C2DError
+from shared.errors import C2DError, JobError
 
 
 def main(environment: Mapping[str, str]) -> int:
@@ -27,7 +27,8 @@ def main(environment: Mapping[str, str]) -> int:
             detail = publish(client, reporter, environment)
         except (C2DError, OSError) as error:
             reporter.failed(
-                "upload_failed", error.detail if isinstance(error, C2DError) else f"reading failed: {error}"
+                "upload_failed",
+                error.detail if isinstance(error, C2DError) else f"the outputs cannot be read: {error.strerror}",
             )
             return 0
         reporter.done(detail)
@@ -65,9 +66,16 @@ def _hashed(packing: Packing) -> Body:
 
 
 def _counted(packing: Packing, reporter: Reporter) -> Iterator[bytes]:
-    """Yield everything for one try, telling the node how far it is."""
+    """Yield everything for one try, telling the node how far it is. Raises: JobError where reading fails."""
     reporter.bytes_done = 0
-    for chunk in coalesced(packing.chunks()):
+    chunks = coalesced(packing.chunks())
+    while True:
+        try:
+            chunk = next(chunks, None)
+        except OSError as error:  # not to be taken for trouble with the connection
+            raise JobError(f"the outputs cannot be read: {error.strerror}") from error
+        if chunk is None:
+            return
         yield chunk
         reporter.add(len(chunk))
         reporter.progress_if_due()

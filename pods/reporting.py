@@ -32,7 +32,7 @@ class Reporter:
             return
         self._next_at = time.monotonic() + _EVERY_S
         try:
-            self._send(self._client._replace(retry_s=0.0), "progress", None, None, {})
+            self._send(self._client._replace(retry_s=0.0, silence_s=5.0), "progress", None, None, {})
         except C2DError as error:
             say(f"progress was not reported: {error.detail}")
 

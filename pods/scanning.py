@@ -28,8 +28,11 @@ class Entry(NamedTuple):
     "Give a descriptor for reading; the caller closes it."
 
 
-def walk(folder: str, note: Callable[[str], None]) -> Iterator[Entry]:
-    """Yield what lies below a folder, in an order that depends on names alone. A missing folder is empty."""
+def walk(folder: str, seen_as: str, note: Callable[[str], None]) -> Iterator[Entry]:
+    """Yield what lies below a folder, in an order that depends on names alone. A missing folder is empty.
+
+    `seen_as` is what the algorithm called it, with a slash at its end.
+    """
     try:
         root = os.open(folder, OPEN_FOLDER)
     except (FileNotFoundError, NotADirectoryError):
@@ -42,7 +45,7 @@ def walk(folder: str, note: Callable[[str], None]) -> Iterator[Entry]:
             if name is None:
                 os.close(stack.pop()[0])
                 continue
-            entry = _entry(root, parent, prefix, name, note)
+            entry = _entry(root, parent, prefix, name, seen_as, note)
             if entry is None:
                 continue
             yield entry
@@ -74,7 +77,7 @@ def _names(descriptor: int) -> Iterator[str]:
     return iter(sorted(os.listdir(descriptor), key=os.fsencode))
 
 
-def _entry(root: int, parent: int, prefix: str, name: str, note: Callable[[str], None]) -> Entry | None:
+def _entry(root: int, parent: int, prefix: str, name: str, seen_as: str, note: Callable[[str], None]) -> Entry | None:
     shown = _printable(prefix + name)
     found = os.lstat(name, dir_fd=parent)
     if stat.S_ISDIR(found.st_mode):
@@ -84,17 +87,17 @@ def _entry(root: int, parent: int, prefix: str, name: str, note: Callable[[str],
     if not stat.S_ISLNK(found.st_mode):
         note(f"{shown}: neither a file nor a folder, left out")
         return None
-    return _linked(root, prefix + name, shown, note)
+    return _linked(root, prefix + name, shown, seen_as, note)
 
 
-def _linked(root: int, path: str, shown: str, note: Callable[[str], None]) -> Entry | None:
+def _linked(root: int, path: str, shown: str, seen_as: str, note: Callable[[str], None]) -> Entry | None:
     try:
-        descriptor = open_beneath(root, path)
+        descriptor = open_beneath(root, path, seen_as)
     except OSError:
         note(f"{shown}: a link that leads to no file inside the folder, left out")
         return None
     try:
-        return Entry(shown, os.fstat(descriptor).st_size, lambda: open_beneath(root, path))
+        return Entry(shown, os.fstat(descriptor).st_size, lambda: open_beneath(root, path, seen_as))
     finally:
         os.close(descriptor)
 

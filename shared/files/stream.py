@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import time
 from collections.abc import Iterator, Mapping
 
 from shared.errors import JobError
 from shared.files.base import FetchRules, too_large
 from shared.files.headers import content_range, length_of, retry_after_s, validator_of
 from shared.files.http import Request, Response, send
+from shared.files.tries import Tries
 
 CHUNK_BYTES = 256 * 1024
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
-_LONGEST_WAIT_S = 10.0
 
 
 class HttpStream:
@@ -23,8 +22,8 @@ class HttpStream:
     def __init__(self, request: Request, rules: FetchRules) -> None:
         """Open it: the answer's head is known afterwards. Raises: InvalidRequest, Forbidden, JobError."""
         self._request, self._rules = request, rules
-        self._deadline = time.monotonic() + rules.total_s if rules.total_s else None
-        self._failures, self._received, self._hash = 0, 0, hashlib.sha256()
+        self._tries = Tries(rules)
+        self._received, self._hash = 0, hashlib.sha256()
         self._validator: str | None = None
         self._response = self._opened()
         self.size_bytes = length_of(self._response.headers)
@@ -43,7 +42,7 @@ class HttpStream:
                 return
             except (OSError, http.client.HTTPException) as error:
                 self.close()
-                self._wait("the connection broke", error)
+                self._tries.failed("the connection broke", error)
                 is_broken = True
 
     def sha256(self) -> str:
@@ -57,7 +56,7 @@ class HttpStream:
     def _chunks(self) -> Iterator[bytes]:
         while chunk := self._response.body.read1(CHUNK_BYTES):
             self._received += len(chunk)
-            self._failures = 0
+            self._tries.progressed()
             self._refuse_if_too_large(self._received)
             self._hash.update(chunk)
             yield chunk
@@ -68,16 +67,16 @@ class HttpStream:
         """Send the request until it is answered with bytes. Raises: JobError after so many tries."""
         while True:
             try:
-                response = send(self._request, self._rules, extra or {}, self._deadline)
+                response = send(self._request, self._rules, extra or {}, self._tries.deadline)
             except (OSError, http.client.HTTPException) as error:
-                self._wait("the server cannot be reached", error)
+                self._tries.failed("the server cannot be reached", error)
                 continue
             if response.status in (200, 206 if extra else 200):
                 return response
             response.close()
             if response.status not in _AGAIN:
                 raise JobError(f"the server answered {response.status}")
-            self._wait(f"the server answered {response.status}", None, retry_after_s(response.headers))
+            self._tries.failed(f"the server answered {response.status}", None, retry_after_s(response.headers))
 
     def _resumed(self) -> Response:
         """Ask for the rest; where the server sends everything again, read up to where we were and compare."""
@@ -108,19 +107,6 @@ class HttpStream:
             response.close()
             raise JobError("the file changed while it was read")
         return response
-
-    def _wait(self, what: str, error: Exception | None, asked_s: float = 0.0) -> None:
-        self._check_time()
-        self._failures += 1
-        if self._failures >= self._rules.tries:
-            raise JobError(f"{what} ({self._failures} tries in a row)") from error
-        pause_s = max(asked_s, self._rules.backoff_s * 2 ** (self._failures - 1))
-        time.sleep(min(pause_s, _LONGEST_WAIT_S))
-        self._check_time()
-
-    def _check_time(self) -> None:
-        if self._deadline is not None and time.monotonic() > self._deadline:
-            raise JobError(f"the file was not read within {self._rules.total_s:g} s")
 
     def _refuse_if_too_large(self, size_bytes: int) -> None:
         if self._rules.max_bytes is not None and size_bytes > self._rules.max_bytes:

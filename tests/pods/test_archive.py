@@ -183,6 +183,7 @@ def test_more_files_than_a_plain_zip_can_count(outputs: Path, tmp_path: Path) ->
     assert len(unzipped(data)) == 66_000
 
 
+@pytest.mark.full
 def test_sizes_beyond_four_gib_are_zip64(tmp_path: Path) -> None:
     """Written whole to a sparse file's length, read back by the standard library."""
     size = (4 << 30) + 5

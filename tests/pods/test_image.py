@@ -1,6 +1,5 @@
 """The pods' image on a real engine: built, small in rights, and both pods do their work in it."""
 
-
 from __future__ import annotations
 
 import os
