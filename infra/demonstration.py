@@ -90,7 +90,7 @@ def choose_stage(engine: str | None) -> Stage:
     if engine != "process":
         try:
             gateway = docker_capabilities("local", {}).pod_gateway or LOOPBACK
-            image, _, tag = ensure_pod_image({}).rpartition(":")
+            image, _, tag = ensure_pod_image({}, lambda line: print(f"demo: {line}")).rpartition(":")
             print(f"demo: Docker it is; pods and algorithms run in {image}:{tag}")
             return Stage("docker", image, tag, gateway)
         except Failure as failure:

@@ -15,8 +15,9 @@ from infra.c2d.keys import default_key_file, ensure_key
 from infra.c2d.pod_image import ensure_pod_image
 from shared.engine_config import EngineConfig
 from shared.setting_values import with_dotenv
-from shared.settings import KEY_FILE, NodeSettings
+from shared.settings import KEY_FILE, HandlerSettings, NodeSettings
 from shared.signatures import address_of
+from shared.storage import open_storage
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 OPERATORS_OWN = ("C2D_ENGINES", "DOCKER_COMPUTE_ENVIRONMENTS")
@@ -74,7 +75,7 @@ def plan_node(environment: Mapping[str, str], wish: Wish) -> LocalNode:
 
 def with_key(environment: Mapping[str, str], notices: list[str]) -> NodeSettings:
     """Read the settings; make the node's key on the first run."""
-    settings = NodeSettings.from_environment(environment)
+    settings = HandlerSettings.from_environment(environment)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     if settings.storage_url == own_results(settings).as_uri():
         own_results(settings).mkdir(exist_ok=True, mode=0o700)
@@ -82,7 +83,8 @@ def with_key(environment: Mapping[str, str], notices: list[str]) -> NodeSettings
         path = settings.data_dir / KEY_FILE
         key, _ = ensure_key(path)
         notices.append(f"made the node's key: {path} (address {address_of(key)}); keep it, it is the node's wallet")
-        settings = NodeSettings.from_environment(environment)
+        settings = HandlerSettings.from_environment(environment)
+    open_storage(settings.storage_url)  # a wrong address is said here, not in the log of a child
     return settings
 
 
@@ -91,13 +93,13 @@ def chosen_engines(
 ) -> Sequence[EngineConfig]:
     """The operator's engines; where none are named, Docker if it can be used, else processes."""
     if wish.engine is None and any(with_dotenv(environment).get(name) for name in OPERATORS_OWN):
-        return [with_pods(engine) if engine.type == "docker" else engine for engine in settings.engines]
+        return [with_pods(engine, notices) if engine.type == "docker" else engine for engine in settings.engines]
     [local] = settings.engines[:1]
     if wish.engine == "process":
         return [replace(local, type="process", connection={})]
     try:
         docker_capabilities(local.name, {})
-        return [with_pods(replace(local, type="docker", connection={}))]
+        return [with_pods(replace(local, type="docker", connection={}), notices)]
     except Failure as failure:
         if wish.engine == "docker":
             raise
@@ -105,9 +107,10 @@ def chosen_engines(
         return [replace(local, type="process", connection={})]
 
 
-def with_pods(engine: EngineConfig) -> EngineConfig:
+def with_pods(engine: EngineConfig, notices: list[str]) -> EngineConfig:
     """Name the image of the pods, built if need be."""
-    return replace(engine, connection={**engine.connection, "podImage": ensure_pod_image(engine.connection)})
+    image = ensure_pod_image(engine.connection, notices.append)
+    return replace(engine, connection={**engine.connection, "podImage": image})
 
 
 def guarded(engine: EngineConfig, notices: list[str]) -> EngineConfig:

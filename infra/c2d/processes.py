@@ -58,9 +58,9 @@ class Child:
         return pause_s
 
     def last_words(self) -> str:
-        """The last line of its log."""
+        """The last line of its log that is its own, not the server's about it."""
         lines = self.log.read_bytes().decode(errors="replace").strip().splitlines() if self.log.exists() else []
-        return lines[-1] if lines else "it said nothing"
+        return next((line for line in reversed(lines) if not line.startswith("[")), lines[-1] if lines else "nothing")
 
 
 class Supervisor:
