@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from collections.abc import Collection
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -19,6 +20,7 @@ _AT_FDCWD = -100
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP = 1, 4, 24
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
+_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT_RAISE = 8, 2
 
 _PR_SET_SECCOMP, _SECCOMP_FILTER = 22, 2
 
@@ -78,19 +80,30 @@ def be_opaque() -> None:
     _checked(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "become opaque")
 
 
-def drop_bounding_capabilities() -> None:
-    """Make sure that no capability can be gained again. Needs CAP_SETPCAP, so it comes before the change of user."""
+def bound_capabilities(kept: Collection[int]) -> None:
+    """Make sure that none but a few capabilities can be had again, and that a change of user leaves those.
+
+    Needs CAP_SETPCAP, so it comes before the change of user.
+    """
     for number in range(64):
-        if _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
+        if number not in kept and _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0:
             break
+    _checked(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "keep capabilities")
 
 
-def drop_capabilities() -> None:
-    """Give up every capability, and the means to gain one through a program's file."""
+def drop_capabilities(kept: Collection[int]) -> None:
+    """Give up every capability but a few, which do nothing yet, and the means to gain one through a program's file."""
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "give up new privileges")
     _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
-    _checked(_libc.capset(header, bytes(24)), "drop capabilities")
+    mask = sum(1 << number for number in kept)
+    _checked(_libc.capset(header, struct.pack("6I", 0, mask, mask, 0, 0, 0)), "drop capabilities")
+
+
+def pass_on_capabilities(kept: Collection[int]) -> None:
+    """Let the program that this process becomes have the few that were kept."""
+    for number in kept:
+        _checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number, 0, 0), "pass a capability on")
 
 
 def filter_calls(instructions: bytes) -> None:

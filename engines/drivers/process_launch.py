@@ -22,6 +22,8 @@ from shared.names import JobId, Phase, container_name, new_token
 USER = (1000, 1000)
 "Who programs are where the spec names nobody. Asked for root they are this one, too: nothing runs as root."
 ANSWER_TIMEOUT_S = 60
+CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3}
+"Those that may be added back, by number: all that our pods need to read what an algorithm kept to itself."
 SWITCHES = {
     "kernel/apparmor_restrict_unprivileged_userns": ("1", "kernel.apparmor_restrict_unprivileged_userns=0"),
     "kernel/unprivileged_userns_clone": ("0", "kernel.unprivileged_userns_clone=1"),
@@ -42,6 +44,9 @@ def check(spec: PhaseSpec) -> None:
         raise JobError(f"the process engine has no network {spec.network}")
     if spec.gpu != GpuRequest():
         raise JobError("the process engine cannot hand out devices")
+    unknown = set(spec.capabilities) - set(CAPABILITIES)
+    if unknown:
+        raise JobError(f"the process engine grants no {', '.join(sorted(unknown))}")
     texts = [*spec.command, *environment(spec), *environment(spec).values()]
     if any("\0" in text for text in texts):
         raise JobError("the command or its environment contains a zero byte")
@@ -84,7 +89,7 @@ def manifest(spec: PhaseSpec) -> dict[str, Any]:
         "environment": dict(sorted((environment(spec) | dict.fromkeys(spec.secret_environment, MASKED)).items())),
         "user": f"{uid}:{gid}",
         "network": "host" if spec.network == POD_NETWORK else "none",
-        "capabilities": [],
+        "capabilities": list(spec.capabilities),
         "noNewPrivileges": True,
         "limits": {
             "cpuCores": spec.cpu_cores,
@@ -122,6 +127,7 @@ def plan_of(spec: PhaseSpec, folder: Path, events: Path, data_dir: Path, show: I
         links=root.links(),
         uid=uid,
         gid=gid,
+        capabilities=[CAPABILITIES[name] for name in spec.capabilities],
         own_network=spec.network is None,
         cpu_cores=spec.cpu_cores,
         memory_bytes=spec.memory_bytes,

@@ -22,6 +22,7 @@ class Plan:
         links: Sequence[tuple[str, str]],
         uid: int,
         gid: int,
+        capabilities: Sequence[int],
         own_network: bool,
         cpu_cores: float,
         memory_bytes: int,
@@ -43,6 +44,7 @@ class Plan:
         "(target, place inside)."
         self.uid = uid
         self.gid = gid
+        self.capabilities = tuple(capabilities)
         self.own_network = own_network
         self.cpu_cores = cpu_cores
         self.memory_bytes = memory_bytes

@@ -78,19 +78,19 @@ def await_order(orders: int) -> None:
 
 
 def enter(plan: Plan) -> None:
-    """Build the root and give up every right."""
+    """Build the root and give up every right that is not granted."""
     namespaces = kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
     kernel.unshare(namespaces | (kernel.CLONE_NEWNET if plan.own_network else 0))
     kernel.set_hostname("c2d")
     if plan.own_network:
         raise_loopback()
     build_root(plan)
-    kernel.drop_bounding_capabilities()
+    kernel.bound_capabilities(plan.capabilities)
     if os.geteuid() != plan.uid:
         os.setgroups([])
         os.setresgid(plan.gid, plan.gid, plan.gid)
         os.setresuid(plan.uid, plan.uid, plan.uid)
-    kernel.drop_capabilities()
+    kernel.drop_capabilities(plan.capabilities)
     kernel.be_opaque()
     kernel.die_with_parent(signal.SIGKILL)  # the change of user has made the kernel forget it
 
@@ -185,6 +185,7 @@ def run_program(plan: Plan, pipes: Pipes, limits: dict[int, int]) -> None:
     try:
         os.setsid()
         prepare(pipes, limits)
+        kernel.pass_on_capabilities(plan.capabilities)
         await_order(pipes.orders)
         os.execvpe(plan.command[0], plan.command, plan.environment)
     except FileNotFoundError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import os
 import random
+import select
 import shutil
 import signal
 import stat
@@ -47,7 +48,7 @@ def await_file(path: Path) -> None:
     give_up_at = time.monotonic() + 20
     while not path.exists():
         assert time.monotonic() < give_up_at, f"{path.name} never came"
-        os.sched_yield()
+        time.sleep(0.005)
 
 
 def volume(driver: ProcessDriver, spec: PhaseSpec) -> Path:
@@ -116,6 +117,13 @@ class TestWhatAProgramSees:
     def test_a_pod_finds_our_packages(self, driver: ProcessDriver) -> None:
         spec = make_spec("python", "-c", "import shared.names, pods; print(1)", phase=Phase.PROVISION, network="pod")
         assert finish(driver, spec)[1] == "1\n"
+
+    def test_a_pod_reads_what_the_algorithm_kept_to_itself(self, driver: ProcessDriver) -> None:
+        spec = sh("mkdir /data/closed; echo kept > /data/closed/file; chmod 0 /data/closed/file /data/closed")
+        finish(driver, spec)
+        pod = {"job_id": spec.job_id, "phase": Phase.PUBLISH, "user": "0:0"}
+        granted = ("CHOWN", "DAC_OVERRIDE", "FOWNER")
+        assert finish(driver, sh("cat /data/closed/file", capabilities=granted, **pod))[1] == "kept\n"
 
     def test_a_pod_reaches_the_node_and_an_algorithm_reaches_nobody(self, driver: ProcessDriver) -> None:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
@@ -370,6 +378,7 @@ class TestTheEngine:
             ({"network": "lab"}, "no network lab"),
             ({"gpu": GpuRequest(({"Count": 1},))}, "devices"),
             ({"user": "nobody"}, "numeric user"),
+            ({"capabilities": ("SYS_ADMIN",)}, "SYS_ADMIN"),
             ({"environment": {"A": "b\0c"}}, "zero byte"),
         ],
     )
@@ -384,6 +393,7 @@ class TestTheEngine:
             driver.remove(JobId("../../data"))
 
 
+@pytest.mark.full
 @pytest.mark.skipif(os.geteuid() != 0, reason="this run is an ordinary user's already")
 def test_all_of_this_holds_for_an_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> None:
     require("namespaces")
@@ -467,7 +477,5 @@ def supervisor_of(driver: ProcessDriver, spec: PhaseSpec) -> int:
 
 def signal_end(descriptor: int) -> None:
     """Wait for the end of the process behind a pidfd."""
-    import select
-
     assert select.select([descriptor], [], [], 20)[0]
     os.close(descriptor)
