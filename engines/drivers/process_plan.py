@@ -32,7 +32,6 @@ class Plan:
         self.name = name
         "Of the phase, for its cgroup; unique on the machine."
         self.folder = folder
-        "Where state, log and lock lie."
         self.events = events
         self.event = event
         "A file of this name, touched in that folder, wakes those who watch."

@@ -277,6 +277,18 @@ class TestWhoeverIsKilled:
             seen, _ = await_end(driver, spec.job_id)
             assert (seen.exit_code, (volume(driver, spec) / "runs").read_text()) == (0, "run\n")
 
+    def test_a_supervisor_killed_anywhere_in_the_start_never_makes_it_two(self, driver: ProcessDriver) -> None:
+        chance = random.Random(11)
+        for _ in range(10):
+            spec = sh("echo run >> /data/runs; sleep 0.05; echo end >> /data/ends")
+            starting = start_elsewhere(driver, spec)
+            kill_supervisor(driver, spec, after_s=chance.random() * 0.03)
+            starting.wait(timeout=60)
+            driver.ensure_started(spec)
+            seen, _ = await_end(driver, spec.job_id)
+            runs, ends = (lines(volume(driver, spec) / name) for name in ("runs", "ends"))
+            assert (seen.was_killed, runs, ends) in [(True, 0, 0), (True, 1, 0), (False, 1, 1)]
+
     def test_a_start_that_was_cut_short_shows_as_made_and_is_taken_up(self, driver: ProcessDriver) -> None:
         spec = sh("echo run")
         driver.ensure_volume(spec.job_id, 1)
@@ -466,6 +478,21 @@ def start_elsewhere(driver: ProcessDriver, spec: PhaseSpec) -> subprocess.Popen[
         f"make_spec(*{spec.command!r}, job_id={spec.job_id!r}))"
     )
     return subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT)
+
+
+def kill_supervisor(driver: ProcessDriver, spec: PhaseSpec, after_s: float) -> None:
+    """Wait for a phase's supervisor, then kill it a moment later."""
+    folder = str(driver.phase_folder(spec.job_id, spec.phase))
+    give_up_at = time.monotonic() + 20
+    while (pid := process_state.supervisor_pid(folder)) is None:
+        assert time.monotonic() < give_up_at, "no supervisor came"
+    time.sleep(after_s)
+    os.kill(pid, signal.SIGKILL)
+
+
+def lines(path: Path) -> int:
+    """How many lines a file has; none where it is missing."""
+    return len(path.read_text().splitlines()) if path.exists() else 0
 
 
 def supervisor_of(driver: ProcessDriver, spec: PhaseSpec) -> int:
