@@ -10,11 +10,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from pods.body import Body
 from pods.console import say
 from pods.downloads import Failure, Fetching, disk_trouble, fetch_all
 from pods.earlier import bring_all
 from pods.layout import plan
-from pods.node_client import PROVISION, Body, NodeClient
+from pods.node_client import PROVISION, NodeClient
 from pods.reporting import Reporter
 from pods.work import ALGORITHM_FAILED, DATA_FAILED, Work
 from shared.errors import C2DError

@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterator
 from typing import cast
 
+from pods.body import Body
 from pods.console import say
 from pods.downloads import Failure, Fetching, disk_trouble
-from pods.node_client import PROVISION, Body, NodeClient
+from pods.node_client import PROVISION, NodeClient
 from pods.unpacking import Archive, Bounds, unpack
 from pods.work import DATA_FAILED, Earlier
 from shared.errors import C2DError, JobError

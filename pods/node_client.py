@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
+from pods.body import Body
 from pods.console import say
 from shared.errors import JobError
 from shared.pod_calls import sign_pod
 
 PROVISION, REPORT, PUBLISH = "c2dJobProvision", "c2dJobStatusUpdate", "c2dJobPublishResult"
-
-
-class Body(NamedTuple):
-    """What a call sends; `chunks` gives the same bytes for every try."""
-
-    size_bytes: int
-    sha256: str
-    chunks: Callable[[], Iterator[bytes]]
-    content_type: str = "application/json"
-
-    @classmethod
-    def of_json(cls, value: object) -> Body:
-        """Send a JSON value."""
-        data = json.dumps(value, ensure_ascii=False).encode()
-        return cls(len(data), hashlib.sha256(data).hexdigest(), lambda: iter((data,)))
+_READS = 5
 
 
 class NodeClient(NamedTuple):
@@ -58,13 +44,17 @@ class NodeClient(NamedTuple):
 
     def call(self, command: str, body: Body, query: str = "") -> Any:
         """Call a command and give its JSON. Raises: JobError when the node refuses or cannot be reached."""
-        response = self.open(command, body, query)
-        try:
-            return json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise JobError("the node's answer broke off") from error
-        finally:
-            response.close()
+        for _ in range(_READS):
+            response = self.open(command, body, query)
+            try:
+                return json.loads(response.read())
+            except ValueError as error:
+                raise JobError(f"{command}: the node's answer is not JSON") from error
+            except (OSError, http.client.HTTPException) as error:
+                say(f"{command}: the node's answer broke off ({type(error).__name__}); asking again")
+            finally:
+                response.close()
+        raise JobError(f"{command}: the node's answer broke off")
 
     def open(self, command: str, body: Body, query: str = "", extra: Mapping[str, str] | None = None) -> Any:
         """Call a command and give the answer, body unread, to be closed by the caller. Raises: JobError."""

@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from pods.archive import Door, Packing, coalesced, pack
+from pods.body import Body
 from pods.console import say
 from pods.names import DOOR_FILE
-from pods.node_client import PUBLISH, Body, NodeClient, published_as
+from pods.node_client import PUBLISH, NodeClient, published_as
 from pods.reporting import Reporter
 from shared.errors import C2DError, JobError
 

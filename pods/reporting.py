@@ -6,8 +6,9 @@ import threading
 import time
 from typing import Any
 
+from pods.body import Body
 from pods.console import say
-from pods.node_client import REPORT, Body, NodeClient
+from pods.node_client import REPORT, NodeClient
 from shared.errors import C2DError
 
 _EVERY_S = 1.0

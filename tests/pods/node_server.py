@@ -29,6 +29,8 @@ class Node:
     "Input index → the earlier job's outputs."
     break_after: list[int] = field(default_factory=list)
     "For each stream in turn: break it after so many bytes."
+    breaks_off: dict[str, int] = field(default_factory=dict)
+    "Command → so many answers that end in their middle, after it was done."
     answers: dict[str, list[tuple[int, dict[str, str]]]] = field(default_factory=dict)
     "Command → statuses and headers to answer first, before the body is read."
     reports: list[dict[str, Any]] = field(default_factory=list)
@@ -123,6 +125,10 @@ class _Handler(BaseHTTPRequestHandler):
         for name, text in {**(headers or {}), "Content-Length": str(len(data))}.items():
             self.send_header(name, text)
         self.end_headers()
+        command = self.path.partition("?")[0].removeprefix("/api/services/")
+        if status == 200 and self.settings.breaks_off.get(command):
+            self.settings.breaks_off[command] -= 1
+            data, self.close_connection = data[:3], True
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:

@@ -241,6 +241,13 @@ def test_a_node_that_is_busy_is_asked_again_with_a_new_signature(tmp_path: Path)
 
 
 @pytest.mark.parametrize("command", ["c2dJobProvision", "c2dJobStatusUpdate"])
+def test_an_answer_that_breaks_off_is_asked_for_again(command: str, tmp_path: Path) -> None:
+    node = Node(document(), breaks_off={command: 2})
+    assert run(node, tmp_path) == 0
+    assert {report["state"] for report in node.finals()} == {"done"}
+
+
+@pytest.mark.parametrize("command", ["c2dJobProvision", "c2dJobStatusUpdate"])
 def test_a_refusal_is_final_and_the_exit_code_says_so(command: str, tmp_path: Path) -> None:
     node = Node(document(), answers={command: [(409, {})]})
     assert run(node, tmp_path) == 1
