@@ -71,7 +71,7 @@ def mark(engine: str, address: str) -> str:
 def offer(context: Context, config: EngineConfig, payee: str) -> None:
     """Write the engine's row, environments and pools."""
     machine = context.driver.capabilities()
-    offered = environments.documents(config.name, config.type, config.environments, machine, payee)
+    offered = environments.documents(config, machine, payee)
     environments.record(config.name, config.type, offered, machine, context.now_ms())
 
 

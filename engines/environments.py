@@ -10,10 +10,13 @@ from engines.drivers.base import Capabilities
 from shared.db.connection import transaction
 from shared.db.node_tables import Engine, Environment, Pool
 from shared.db.tables import Job
+from shared.engine_config import EngineConfig
 from shared.lifecycle import UNFINISHED
 from shared.placement import MILLI, to_milli
 
 GIB = 1 << 30
+NOBODY = "0x0000000000000000000000000000000000000000"
+"An address that has no key: a list with it alone lets nobody in."
 STANDARD = ("cpu", "ram", "disk")
 STORAGE_EXPIRY_S = 7 * 86_400
 JOB_S = 3_600
@@ -30,12 +33,17 @@ def environment_id(engine: str, type_: str, own: str) -> str:
     return f"{engine_hash(engine, type_)}-0x{hashlib.sha256(f'{engine}/{own}'.encode()).hexdigest()}"
 
 
-def documents(
-    engine: str, type_: str, declared: Sequence[Mapping[str, Any]], machine: Capabilities, payee: str
-) -> list[dict[str, Any]]:
+def documents(config: EngineConfig, machine: Capabilities, payee: str) -> list[dict[str, Any]]:
     """The wire's ComputeEnvironments (§5.1), without live figures; nothing declared means one free one."""
-    declared = declared or [default_environment(machine)]
-    return [_document(engine, type_, index, each, machine, payee) for index, each in enumerate(declared)]
+    declared = config.environments or [default_environment(machine)]
+    return [_document(config, index, each, machine, payee) for index, each in enumerate(declared)]
+
+
+def default_access(config: EngineConfig) -> dict[str, Any]:
+    """Who may use an environment that says nothing of it: everybody, but on a process engine the named ones alone."""
+    if config.type != "process":
+        return {"addresses": [], "accessLists": None}
+    return {"addresses": list(config.connection.get("onlyFor") or [NOBODY]), "accessLists": None}
 
 
 def default_environment(machine: Capabilities) -> dict[str, Any]:
@@ -58,13 +66,13 @@ def default_environment(machine: Capabilities) -> dict[str, Any]:
 
 
 def _document(
-    engine: str, type_: str, index: int, declared: Mapping[str, Any], machine: Capabilities, payee: str
+    config: EngineConfig, index: int, declared: Mapping[str, Any], machine: Capabilities, payee: str
 ) -> dict[str, Any]:
     own = str(declared.get("id") or index)
     free = declared.get("free")
     return {
         "description": "",
-        "access": {"addresses": [], "accessLists": None},
+        "access": default_access(config),
         "storageExpiry": STORAGE_EXPIRY_S,
         "minJobDuration": BILLED_S,
         "maxJobDuration": JOB_S,
@@ -72,7 +80,7 @@ def _document(
         "enableNetwork": False,
         **declared,
         "fees": declared.get("fees") or {},
-        "id": environment_id(engine, type_, own),
+        "id": environment_id(config.name, config.type, own),
         "consumerAddress": payee,
         "platform": {"architecture": machine.architecture, "os": machine.os},
         "resources": _resources(declared.get("resources") or [], machine),

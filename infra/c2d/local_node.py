@@ -119,17 +119,7 @@ def guarded(engine: EngineConfig, notices: list[str]) -> EngineConfig:
         return engine
     notices.append("JOBS RUN AS PROCESSES OF THIS MACHINE, without containers: for development and trusted code only")
     key, _ = ensure_key(default_key_file())
-    return replace(
-        engine, environments=tuple(guarded_environment(each, address_of(key)) for each in engine.environments)
-    )
-
-
-def guarded_environment(environment: Mapping[str, Any], address: str) -> Mapping[str, Any]:
-    """Put the address on both lists of who may use it, unless somebody is there."""
-    only = {"addresses": [address], "accessLists": None}
-    free = environment.get("free")
-    own = {"access": environment.get("access") or only}
-    return {**environment, **own, **({"free": {**free, "access": free.get("access") or only}} if free else {})}
+    return replace(engine, connection={"onlyFor": [address_of(key)], **engine.connection})
 
 
 def check_guard(engines: Sequence[EngineConfig], wish: Wish) -> None:
