@@ -36,10 +36,14 @@ def await_start(folder: Path) -> None:
 
 
 def await_idle(folder: Path) -> None:
-    """Wait for the end of a phase that is known to be short."""
+    """Wait for the end of a phase that is known to be short: its supervisor's, and of what a killed one left."""
     supervisor = states.supervisor_pid(str(folder))
     if supervisor is not None:
         await_end(supervisor, START_WAIT_S, lambda: states.supervisor_pid(str(folder)) == supervisor)
+    state = states.read_state(str(folder))
+    init = states.living_init(state)
+    if init is not None:
+        await_end(init, KILL_WAIT_S, lambda: states.living_init(state) == init)
 
 
 def look(folder: Path) -> ContainerSeen:
@@ -86,11 +90,10 @@ def stop(folder: Path, grace_s: int) -> None:
         if not await_end(supervisor, grace_s + KILL_WAIT_S, lambda: states.supervisor_pid(str(folder)) == supervisor):
             send(supervisor, signal.SIGKILL)
             await_end(supervisor, KILL_WAIT_S, lambda: states.supervisor_pid(str(folder)) == supervisor)
-    state = states.read_state(str(folder))
-    init = states.living_init(state)
+    init = states.living_init(states.read_state(str(folder)))
     if init is not None:
         send(init, signal.SIGKILL)
-        await_end(init, KILL_WAIT_S, lambda: states.living_init(state) == init)
+        await_idle(folder)
     if is_alive(folder):
         raise Unavailable("the phase does not end, not even when killed")
 

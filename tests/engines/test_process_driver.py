@@ -227,7 +227,7 @@ class TestWhoeverIsKilled:
         watched = os.pidfd_open(init)
         os.kill(supervisor, signal.SIGKILL)
         signal_end(watched)
-        seen = driver.observe(spec.job_id).containers[Phase.RUN]
+        seen, _ = await_end(driver, spec.job_id)
         assert (seen.state, seen.was_killed) == (ContainerState.EXITED, True)
 
     def test_a_lost_pod_starts_anew_and_a_lost_one_is_never_started_by_mere_repetition(
