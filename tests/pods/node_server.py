@@ -44,17 +44,17 @@ class Node:
 
 
 @contextmanager
-def serve_node(node: Node) -> Iterator[dict[str, str]]:
-    """Serve on loopback; gives the pods' environment."""
+def serve_node(node: Node, host: str = "127.0.0.1") -> Iterator[dict[str, str]]:
+    """Serve on loopback, or where pods of an engine reach it; gives the pods' environment."""
 
     class Handler(_Handler):
         settings = node
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
         yield {
-            "nodeHttpApi": f"http://127.0.0.1:{server.server_port}/",
+            "nodeHttpApi": f"http://{host}:{server.server_port}/",
             "privateKey": "0x" + KEY.hex(),
             "jobId": JOB,
             "nodeAddress": NODE_ADDRESS,
