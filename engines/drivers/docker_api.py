@@ -166,20 +166,23 @@ def json_lines(response: Any) -> Iterator[dict[str, Any]]:
 
 def demultiplexed(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Take the engine's frames (8 bytes of header: stream, length) off a log; memory stays that of one chunk."""
-    pending = b""
-    left = 0
+    header, left = b"", 0
     for chunk in chunks:
-        pending += chunk
-        while pending:
+        parts, at = [], 0
+        while at < len(chunk):
             if left:
-                part, pending = pending[:left], pending[left:]
+                part = chunk[at : at + left]
+                parts.append(part)
                 left -= len(part)
-                yield part
-            elif len(pending) < 8:
-                break
+                at += len(part)
             else:
-                left = int.from_bytes(pending[4:8], "big")
-                pending = pending[8:]
+                missing = 8 - len(header)
+                header += chunk[at : at + missing]
+                at += missing
+            if len(header) == 8:
+                header, left = b"", int.from_bytes(header[4:], "big")
+        if parts:
+            yield b"".join(parts)
 
 
 def from_offset(parts: Iterator[bytes], offset: int) -> Iterator[bytes]:
@@ -190,6 +193,18 @@ def from_offset(parts: Iterator[bytes], offset: int) -> Iterator[bytes]:
             continue
         yield part[offset:]
         offset = 0
+
+
+def gathered(parts: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Join small parts into larger ones: the engine sends a log line by line."""
+    buffer = bytearray()
+    for part in parts:
+        buffer += part
+        if len(buffer) >= size:
+            yield bytes(buffer)
+            buffer.clear()
+    if buffer:
+        yield bytes(buffer)
 
 
 def refused(what: str, answer: Answer) -> JobError:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import docker
@@ -20,10 +20,11 @@ from engines.drivers.docker_api import (
     DockerApi,
     demultiplexed,
     from_offset,
-    json_lines,
+    gathered,
     label_filter,
     refused,
 )
+from engines.drivers.docker_events import watch_containers
 from engines.drivers.docker_images import DockerImages, wire_architecture
 from engines.drivers.docker_network import DEFAULT_NAME, PodNetwork
 from engines.drivers.docker_seen import DockerSeen, time_ms
@@ -31,13 +32,14 @@ from engines.drivers.manifests import POD_NETWORK, DockerHost, create_body
 from engines.observation import ContainerSeen, Seen
 from shared import names
 from shared.errors import SettingsError, Unavailable
+from shared.files.base import Network
 from shared.names import JobId, Phase
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 CONNECTIONS = 64
 "Kept open, one for each thread that talks at once."
 LOG_CHUNK_BYTES = 1 << 16
-WATCH_LOOKS_UP_S = 1.0
+TRIES, BETWEEN_TRIES_S = 50, 0.1
 ALL_PHASES = frozenset(phase.value for phase in Phase)
 "What a build leaves while it runs has the job's label and no phase."
 
@@ -46,10 +48,10 @@ class DockerDriver:
     """Drive one Docker Engine. Threads share it; nothing is sent before the first verb.
 
     `connection`: `socket` (a path), or `host` (`tcp://…`) and `tls` (`ca`, `cert`, `key`: paths); `podNetwork`: the
-    name of the network for pods. `fetch_allow`: private CIDRs whose registries may be pulled from.
+    name of the network for pods. `fetch_allow`: private networks whose registries may be pulled from.
     """
 
-    def __init__(self, engine: str, connection: Mapping[str, Any], fetch_allow: Iterable[str] = ()) -> None:
+    def __init__(self, engine: str, connection: Mapping[str, Any], fetch_allow: Iterable[Network] = ()) -> None:
         self._engine = engine
         client = connect(connection)
         self._is_local = "host" not in connection
@@ -103,13 +105,16 @@ class DockerDriver:
             self._network.ensure()
         if spec.home_defaults:
             self._images.knows(spec.image)
-        answer = self._api.attempt("/containers/create", query={"name": name}, body=self._body(spec))
-        if answer.status == 409:
-            self._start_created(name)
-        elif answer.status >= 400:
-            raise refused("The container cannot be made", answer)
-        else:
-            self._start(name)
+        for _ in range(TRIES):
+            answer = self._api.attempt("/containers/create", query={"name": name}, body=self._body(spec))
+            if answer.status < 400:
+                return self._start(name)
+            if answer.status != 409:
+                raise refused("The container cannot be made", answer)
+            if self._start_created(name):
+                return None
+            threading.Event().wait(BETWEEN_TRIES_S)  # the name is taken: somebody is just making or removing it
+        raise Unavailable(f"The container {name} is being made or removed by somebody else.")
 
     def restart(self, spec: PhaseSpec) -> None:
         """Remove the phase's container unless it runs, and start a new one."""
@@ -151,7 +156,8 @@ class DockerDriver:
                 return
             if response.status_code != 200:
                 raise Unavailable(f"The Docker Engine does not give the log: status {response.status_code}.")
-            yield from from_offset(demultiplexed(response.iter_content(LOG_CHUNK_BYTES)), offset)
+            plain = demultiplexed(response.iter_content(LOG_CHUNK_BYTES))
+            yield from gathered(from_offset(plain, offset), LOG_CHUNK_BYTES)
 
     def remove(self, job_id: JobId) -> None:
         """Remove the containers at once, then volume and built image. Raises: Unavailable while one is in use."""
@@ -177,9 +183,7 @@ class DockerDriver:
 
     def watch(self, wake: Callable[[JobId], None], is_stopped: Callable[[], bool]) -> None:
         """Follow the engine's events; looks up every second whether to stop, and takes up where it left off."""
-        since = ""
-        while not is_stopped():
-            since = self._watch_once(since, wake, is_stopped)
+        watch_containers(self._api, self._engine, wake, is_stopped)
 
     def manifest(self, spec: PhaseSpec) -> dict[str, Any]:
         """The create body with the container's name; secrets as they are in `spec`."""
@@ -188,12 +192,12 @@ class DockerDriver:
     def _body(self, spec: PhaseSpec) -> dict[str, Any]:
         return create_body(spec, DockerHost(self._network.name, self._images.configs))
 
-    def _start_created(self, name: str) -> None:
+    def _start_created(self, name: str) -> bool:
+        """Start a container that never was; false where it cannot be found."""
         found = self._api.is_there(f"/containers/{name}/json")
-        if found is None:
-            raise Unavailable(f"The container {name} is just being removed.")
-        if found["State"]["Status"] == "created":
+        if found is not None and found["State"]["Status"] == "created":
             self._start(name)
+        return found is not None
 
     def _start(self, name: str) -> None:
         answer = self._api.attempt(f"/containers/{name}/start")
@@ -248,26 +252,6 @@ class DockerDriver:
                 self._api.call("DELETE", f"/volumes/{name}", accept=(404,))
             self._has_quota = answer.status < 400
         return self._has_quota
-
-    def _watch_once(self, since: str, wake: Callable[[JobId], None], is_stopped: Callable[[], bool]) -> str:
-        labels = [f"{names.LABEL_ENGINE}={self._engine}"]
-        filters = label_filter(type=["container"], event=["start", "die"], label=labels)
-        query = {"filters": filters} | ({"since": since} if since else {})
-        with self._api.stream("GET", "/events", query=query, timeout_s=WATCH_LOOKS_UP_S) as response:
-            if response.status_code != 200:
-                raise Unavailable(f"The Docker Engine gives no events: status {response.status_code}.")
-            since = f"{parsedate_to_datetime(response.headers['Date']).timestamp():.0f}"
-            lines = json_lines(response)
-            while not is_stopped():
-                try:
-                    event = next(lines)
-                except StopIteration:
-                    return since
-                except OSError:  # nothing for a second, or the engine went away, which the next call tells
-                    return since
-                since = f"{event['timeNano'] // 10**9}.{event['timeNano'] % 10**9 + 1:09d}"
-                wake(JobId(event["Actor"]["Attributes"].get(names.LABEL_JOB, "")))
-        return since
 
 
 def connect(connection: Mapping[str, Any]) -> Any:

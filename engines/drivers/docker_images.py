@@ -15,6 +15,7 @@ from engines.drivers.dockerfile import base_images, context_archive, refuse_fetc
 from engines.drivers.manifests import ImageConfig
 from shared import names
 from shared.errors import JobError, Unavailable
+from shared.files.base import Network
 from shared.names import JobId
 
 SILENCE_S = 900
@@ -32,7 +33,7 @@ Note = Callable[[str], None]
 class DockerImages:
     """Have images at hand. What is pulled comes from public addresses, or those the operator allows."""
 
-    def __init__(self, api: DockerApi, engine: str, fetch_allow: tuple[str, ...] = ()) -> None:
+    def __init__(self, api: DockerApi, engine: str, fetch_allow: tuple[Network, ...] = ()) -> None:
         self._api = api
         self._engine = engine
         self._fetch_allow = fetch_allow

@@ -9,6 +9,8 @@ import ipaddress
 import socket
 
 from shared.errors import JobError, Unavailable
+from shared.files.base import Network
+from shared.files.reach import IpAddress, is_allowed
 
 PUBLIC_HUB = "docker.io"
 
@@ -30,24 +32,19 @@ def host_of(name: str) -> str:
     return PUBLIC_HUB
 
 
-def check_host(host: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a registry at an address that is neither public nor allowed. Raises: JobError, Unavailable."""
+def check_host(host: str, allowed: tuple[Network, ...]) -> None:
+    """Refuse a registry at an address that is neither public nor allowed. Raises: JobError, Unavailable.
+
+    The engine looks the name up again by itself, so every address it could get must do.
+    """
     if host == PUBLIC_HUB:
         return
-    bare = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    networks = [ipaddress.ip_network(text) for text in allowed]
-    for address in addresses_of(bare.strip("[]")):
-        if not is_public(address) and not any(address in network for network in networks):
-            raise JobError(f"The image's registry {host} has an address that is not public; this node does not use it.")
+    bare = host if host.endswith("]") else host.rsplit(":", 1)[0]
+    if not all(is_allowed(address, allowed) for address in addresses_of(bare.strip("[]"))):
+        raise JobError(f"The image's registry {host} has an address that is not public; this node does not use it.")
 
 
-def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether the internet at large has this address; one that wraps an IPv4 address is judged by that."""
-    inner = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (inner or address).is_global and not address.is_multicast
-
-
-def addresses_of(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def addresses_of(host: str) -> list[IpAddress]:
     """All addresses of a host. Raises: JobError where there is no such host, Unavailable where nobody can tell now."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)

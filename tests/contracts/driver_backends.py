@@ -1,0 +1,115 @@
+"""The engines that the driver contract runs on, and the few words its tests use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from engines.drivers.base import Driver, PhaseSpec
+from engines.drivers.docker_driver import DockerDriver
+from engines.drivers.process_driver import ProcessDriver
+from engines.observation import ContainerSeen
+from shared.names import JobId, Phase, new_job_id
+from tests.needs import busybox_image
+
+PATIENCE_S = 60
+T = TypeVar("T")
+
+
+@dataclass
+class Backend:
+    """One kind of engine under test."""
+
+    open: Callable[[str], Driver]
+    "Gives a driver for an engine of that name."
+    image: str
+    "Has `sh` and the usual small programs."
+    missing_image: str | None
+    "Null where the engine has no images."
+    unreachable: Driver | None
+    "A driver whose engine does not answer; null where there is nothing to be out of reach."
+    engine: str = ""
+
+    def __post_init__(self) -> None:
+        self.engine = f"test-{new_job_id()[:12]}"
+        self.driver = self.open(self.engine)
+        self.jobs: list[JobId] = []
+
+    def job(self) -> JobId:
+        """A fresh job with a volume."""
+        job_id = new_job_id()
+        self.jobs.append(job_id)
+        self.driver.ensure_volume(job_id, 1 << 30)
+        return job_id
+
+    def spec(self, job_id: JobId, script: str, phase: Phase = Phase.RUN, **changes: Any) -> PhaseSpec:
+        """A phase that runs a shell script."""
+        fields: dict[str, Any] = {"command": ("sh", "-c", script), "environment": {}, "image": self.image} | changes
+        return PhaseSpec(job_id=job_id, engine=self.engine, phase=phase, **fields)
+
+    def run(self, job_id: JobId, script: str, phase: Phase = Phase.RUN, **changes: Any) -> ContainerSeen:
+        """Start a phase and wait for its end."""
+        self.driver.ensure_started(self.spec(job_id, script, phase, **changes))
+        return self.ended(job_id, phase)
+
+    def ended(self, job_id: JobId, phase: Phase = Phase.RUN) -> ContainerSeen:
+        """The phase's container, when it has ended."""
+        return until(lambda: self.driver.observe(job_id).exited(phase))
+
+    def log(self, job_id: JobId, phase: Phase = Phase.RUN, offset: int = 0) -> bytes:
+        """The log so far."""
+        return b"".join(self.driver.read_log(job_id, phase, offset))
+
+    def says(self, job_id: JobId, text: bytes, phase: Phase = Phase.RUN) -> None:
+        """Wait until the log has the text."""
+        until(lambda: text in self.log(job_id, phase))
+
+    def clean(self) -> None:
+        """Remove all that was made."""
+        for job_id in self.jobs:
+            self.driver.remove(job_id)
+
+
+def until(look: Callable[[], T | None]) -> T:
+    """Look again and again until there is something to see: engines differ in what they tell by themselves."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"nothing to be seen after {PATIENCE_S} s")
+
+
+@contextmanager
+def docker_backend(folder: Path) -> Iterator[Backend]:
+    """The Docker Engine of this machine."""
+    backend = Backend(
+        open=lambda engine: DockerDriver(engine, {}),
+        image=busybox_image(),
+        missing_image="127.0.0.1:9/nobody/nothing:1",
+        unreachable=DockerDriver("unreachable", {"socket": str(folder / "no.sock")}),
+    )
+    yield backend
+    backend.clean()
+
+
+@contextmanager
+def process_backend(folder: Path) -> Iterator[Backend]:
+    """The host's own programs in private namespaces."""
+    (folder / "file").touch()
+    backend = Backend(
+        open=lambda engine: ProcessDriver(engine, {"directory": str(folder / "data" / "process")}),
+        image="none",
+        missing_image=None,
+        unreachable=ProcessDriver("unreachable", {"directory": str(folder / "file" / "process")}),
+    )
+    yield backend
+    backend.clean()
+
+
+BACKENDS = {"docker": docker_backend, "process": process_backend}

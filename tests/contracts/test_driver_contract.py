@@ -1,0 +1,352 @@
+"""What every engine's driver promises, run on each of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from engines.drivers.base import Driver, ImageRef
+from engines.observation import Seen
+from shared.errors import JobError, Unavailable
+from shared.names import JobId, Phase, new_job_id
+from tests.contracts.driver_backends import BACKENDS, Backend, until
+from tests.needs import needs
+
+NEEDS = {"docker": ("docker",), "process": ("namespaces",), "memory": ()}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=needs(*NEEDS[name])) for name in BACKENDS])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    with BACKENDS[request.param](tmp_path) as backend:
+        yield backend
+
+
+def test_a_phase_runs_and_its_end_is_seen(engine: Backend) -> None:
+    job = engine.job()
+    before = time.time() * 1000
+    seen = engine.run(job, "exit 7")
+    assert seen.exit_code == 7
+    assert not seen.oom_killed and not seen.was_killed and seen.start_error is None
+    assert seen.started_at_ms is not None and seen.finished_at_ms is not None
+    assert before - 1000 <= seen.started_at_ms <= seen.finished_at_ms <= time.time() * 1000 + 1000
+
+
+def test_a_running_phase_is_seen_running(engine: Backend) -> None:
+    job = engine.job()
+    engine.driver.ensure_started(engine.spec(job, "echo up; sleep 60"))
+    engine.says(job, b"up")
+    seen = engine.driver.observe(job)
+    assert seen.is_running(Phase.RUN) and seen.exited(Phase.RUN) is None
+    assert seen.containers[Phase.RUN].exit_code is None
+
+
+def test_what_ran_is_not_started_again(engine: Backend) -> None:
+    job = engine.job()
+    first = engine.run(job, "echo ran >>/data/runs")
+    again = engine.run(job, "echo ran >>/data/runs")
+    assert again == first
+    engine.run(job, "cat /data/runs", Phase.PUBLISH)
+    assert engine.log(job, Phase.PUBLISH) == b"ran\n"
+
+
+def test_started_by_many_at_once_it_runs_once(engine: Backend) -> None:
+    job = engine.job()
+    spec = engine.spec(job, "echo ran >>/data/runs; sleep 2")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(engine.driver.ensure_started, [spec] * 8))
+    engine.ended(job)
+    engine.run(job, "cat /data/runs", Phase.PUBLISH)
+    assert engine.log(job, Phase.PUBLISH) == b"ran\n"
+
+
+def test_a_command_that_is_not_there_is_told_as_such(engine: Backend) -> None:
+    job = engine.job()
+    spec = engine.spec(job, "", command=("no-such-program", "x"))
+    try:
+        engine.driver.ensure_started(spec)
+    except JobError as error:
+        assert "no-such-program" in error.detail
+    told = until(lambda: (seen := engine.driver.observe(job).containers.get(Phase.RUN)) and seen.start_error)
+    assert "no-such-program" in told and "\n" not in told
+    assert not engine.driver.observe(job).is_running(Phase.RUN)
+
+
+def test_a_program_may_exit_like_a_missing_one(engine: Backend) -> None:
+    seen = engine.run(engine.job(), "exit 127")
+    assert seen.exit_code == 127 and seen.start_error is None and not seen.was_killed
+
+
+def test_a_log_is_read_whole_and_from_an_offset(engine: Backend) -> None:
+    job = engine.job()
+    engine.run(job, "echo one; sleep 0.1; echo two >&2; sleep 0.1; printf three")
+    assert engine.log(job) == b"one\ntwo\nthree"
+    assert engine.log(job, offset=5) == b"wo\nthree"
+    assert engine.log(job, offset=13) == b"" and engine.log(job, offset=99) == b""
+
+
+def test_a_large_log_comes_in_pieces(engine: Backend) -> None:
+    job = engine.job()
+    engine.run(job, "yes 0123456789abcde | head -c 4000000")
+    pieces = list(engine.driver.read_log(job, Phase.RUN))
+    assert b"".join(pieces) == b"0123456789abcde\n" * 250_000
+    assert max(map(len, pieces)) <= 1 << 20
+    assert engine.log(job, offset=3_999_990) == b"6789abcde\n"
+
+
+def test_a_log_can_be_read_while_it_grows(engine: Backend) -> None:
+    job = engine.job()
+    engine.driver.ensure_started(engine.spec(job, "echo one; while [ ! -e /data/go ]; do sleep 0.05; done; echo two"))
+    engine.says(job, b"one\n")
+    engine.run(job, "touch /data/go", Phase.PUBLISH)
+    engine.ended(job)
+    assert engine.log(job, offset=4) == b"two\n"
+
+
+def test_where_nothing_ran_the_log_is_empty(engine: Backend) -> None:
+    assert engine.log(engine.job()) == b"" and engine.log(new_job_id()) == b""
+
+
+def test_stopping_asks_first(engine: Backend) -> None:
+    job = engine.job()
+    script = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
+    engine.driver.ensure_started(engine.spec(job, script))
+    engine.says(job, b"ready")
+    engine.driver.stop(job, Phase.RUN, grace_s=20)
+    seen = engine.driver.observe(job).exited(Phase.RUN)
+    assert seen is not None and seen.exit_code == 3
+    assert engine.log(job) == b"ready\nbye\n"
+
+
+def test_a_program_without_a_handler_ends_at_once_when_asked(engine: Backend) -> None:
+    job = engine.job()
+    engine.driver.ensure_started(engine.spec(job, "echo ready; exec sleep 100"))
+    engine.says(job, b"ready")
+    began = time.monotonic()
+    engine.driver.stop(job, Phase.RUN, grace_s=30)
+    assert time.monotonic() - began < 20
+    seen = engine.driver.observe(job).exited(Phase.RUN)
+    assert seen is not None and seen.exit_code == 143
+
+
+def test_what_does_not_listen_is_killed_after_the_grace(engine: Backend) -> None:
+    job = engine.job()
+    engine.driver.ensure_started(engine.spec(job, "trap '' TERM; echo ready; while :; do sleep 0.05; done"))
+    engine.says(job, b"ready")
+    began = time.monotonic()
+    engine.driver.stop(job, Phase.RUN, grace_s=1)
+    assert 0.9 <= time.monotonic() - began < 20
+    seen = engine.driver.observe(job).exited(Phase.RUN)
+    assert seen is not None and seen.exit_code == 137 and not seen.oom_killed
+
+
+def test_what_does_not_run_is_stopped_already(engine: Backend) -> None:
+    job = engine.job()
+    seen = engine.run(job, "true")
+    engine.driver.stop(job, Phase.RUN, grace_s=5)
+    engine.driver.stop(job, Phase.PUBLISH, grace_s=5)
+    engine.driver.stop(new_job_id(), Phase.RUN, grace_s=5)
+    assert engine.driver.observe(job).exited(Phase.RUN) == seen
+
+
+def test_one_phase_sees_the_files_of_the_one_before(engine: Backend) -> None:
+    job = engine.job()
+    engine.run(job, "mkdir /data/outputs; echo left >/data/outputs/file", Phase.PROVISION)
+    engine.run(job, "cat /data/outputs/file")
+    assert engine.log(job) == b"left\n"
+
+
+def test_one_job_does_not_see_the_files_of_another(engine: Backend) -> None:
+    one, other = engine.job(), engine.job()
+    engine.run(one, "touch /data/mine")
+    engine.run(other, "ls /data")
+    assert engine.log(other) == b""
+
+
+def test_an_algorithm_has_no_network(engine: Backend) -> None:
+    job = engine.job()
+    engine.run(job, "tail -n +3 /proc/net/dev | cut -d: -f1; tail -n +2 /proc/net/route")
+    assert engine.log(job).split() == [b"lo"]
+
+
+def test_the_environment_is_delivered_and_secrets_are_never_shown(engine: Backend) -> None:
+    job = engine.job()
+    secret = "s3cret value $HOME"
+    variables = {"environment": {"PLAIN": "a=b c"}, "secret_environment": {"KEY": secret}}
+    spec = engine.spec(job, 'printf "%s|%s" "$PLAIN" "$KEY"', **variables)
+    engine.driver.ensure_started(spec)
+    engine.ended(job)
+    assert engine.log(job) == f"a=b c|{secret}".encode()
+    shown = str(engine.driver.manifest(spec.without_secrets()))
+    assert "PLAIN" in shown and "s3cret" not in shown and "s3cret" not in repr(spec)
+
+
+def test_too_much_memory_ends_the_phase_and_says_why(engine: Backend) -> None:
+    job = engine.job()
+    seen = engine.run(job, "head -c 400m /dev/zero | tail", memory_bytes=48 << 20)
+    assert seen.oom_killed and seen.exit_code not in (0, None)
+    assert not seen.was_killed
+
+
+def test_too_many_processes_cannot_be_started(engine: Backend) -> None:
+    job = engine.job()
+    script = "i=0; while [ $i -lt 60 ]; do sleep 2 & i=$((i+1)); done; echo all started"
+    engine.run(job, script, pids=20)
+    assert b"all started" not in engine.log(job)
+
+
+def test_removing_leaves_nothing_and_may_be_repeated(engine: Backend) -> None:
+    job = engine.job()
+    engine.run(job, "true", Phase.PROVISION)
+    engine.driver.ensure_started(engine.spec(job, "sleep 100"))
+    assert set(engine.driver.list_jobs()) == {job}
+    engine.driver.remove(job)
+    engine.driver.remove(job)
+    assert engine.driver.observe(job) == Seen()
+    assert engine.driver.list_jobs() == {}
+    assert engine.log(job) == b""
+
+
+def test_jobs_are_listed_with_the_time_of_their_youngest_thing(engine: Backend) -> None:
+    before = time.time() * 1000
+    jobs = {engine.job(), engine.job()}
+    listed = engine.driver.list_jobs()
+    assert set(listed) == jobs
+    assert all(before - 2000 <= made_at <= time.time() * 1000 + 2000 for made_at in listed.values())
+
+
+def test_of_an_unknown_job_there_is_nothing(engine: Backend) -> None:
+    assert engine.driver.observe(new_job_id()) == Seen()
+    engine.driver.remove(new_job_id())
+
+
+def test_a_volume_is_made_once(engine: Backend) -> None:
+    job = engine.job()
+    engine.run(job, "echo kept >/data/file")
+    engine.driver.ensure_volume(job, 1 << 30)
+    assert engine.driver.observe(job).has_volume
+    engine.run(job, "cat /data/file", Phase.PUBLISH)
+    assert engine.log(job, Phase.PUBLISH) == b"kept\n"
+
+
+def test_only_what_has_ended_is_restarted(engine: Backend) -> None:
+    job = engine.job()
+    script = "echo ran >>/data/runs; cat /data/runs; while [ ! -e /data/go ]; do sleep 0.05; done"
+    spec = engine.spec(job, script, Phase.PROVISION)
+    engine.driver.ensure_started(spec)
+    engine.says(job, b"ran\n", Phase.PROVISION)
+    engine.driver.restart(spec)
+    assert engine.driver.observe(job).is_running(Phase.PROVISION)
+    engine.run(job, "touch /data/go")
+    engine.ended(job, Phase.PROVISION)
+    engine.driver.restart(spec)
+    engine.ended(job, Phase.PROVISION)
+    assert engine.log(job, Phase.PROVISION) == b"ran\nran\n"
+
+
+def test_what_never_ran_can_be_restarted(engine: Backend) -> None:
+    job = engine.job()
+    engine.driver.restart(engine.spec(job, "exit 4", Phase.PUBLISH))
+    assert engine.ended(job, Phase.PUBLISH).exit_code == 4
+
+
+def test_disk_use_is_seen_from_outside(engine: Backend) -> None:
+    job = engine.job()
+    if engine.driver.capabilities().enforces_disk_quota:
+        assert engine.driver.measure_disk(job) is None
+        return
+    before = engine.driver.measure_disk(job)
+    engine.run(job, "mkdir -p /data/deep/er; head -c 5000000 /dev/zero >/data/deep/er/file; ln -s / /data/root")
+    after = engine.driver.measure_disk(job)
+    assert before is not None and after is not None
+    assert 5_000_000 <= after - before <= 6_000_000
+
+
+def test_engines_do_not_see_each_others_jobs(engine: Backend) -> None:
+    other = engine.open(f"other-{engine.engine}")
+    job = engine.job()
+    engine.run(job, "true")
+    assert other.list_jobs() == {}
+    assert other.observe(job) == Seen()
+    assert engine.driver.list_jobs().keys() == {job}
+
+
+def test_who_watches_is_woken_when_a_phase_ends(engine: Backend) -> None:
+    job = engine.job()
+    woken: list[JobId] = []
+    ends = threading.Event()
+
+    def wake(woken_job: JobId) -> None:
+        woken.append(woken_job)
+        if engine.driver.observe(job).exited(Phase.RUN):
+            ends.set()
+
+    thread = threading.Thread(target=engine.driver.watch, args=(wake, ends.is_set), daemon=True)
+    thread.start()
+    engine.driver.ensure_started(engine.spec(job, "sleep 0.5"))
+    assert ends.wait(30), "nobody was woken"
+    thread.join(10)
+    assert not thread.is_alive() and set(woken) == {job}
+
+
+def test_watching_ends_when_asked_though_nothing_happens(engine: Backend) -> None:
+    stopped = threading.Event()
+    thread = threading.Thread(target=engine.driver.watch, args=(lambda _: None, stopped.is_set), daemon=True)
+    thread.start()
+    stopped.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_the_engine_keeps_its_identity(engine: Backend) -> None:
+    assert engine.driver.daemon_id() == engine.driver.daemon_id() == engine.open("another").daemon_id() != ""
+
+
+def test_the_engine_tells_what_it_has(engine: Backend) -> None:
+    has = engine.driver.capabilities()
+    assert has.kind and has.version and has.os == "linux" and has.architecture in ("x86_64", "aarch64")
+    assert has.cpu_cores >= 1 and has.memory_bytes > 1 << 28 and has.disk_bytes > 1 << 28
+
+
+def test_an_image_that_is_there_is_noted(engine: Backend) -> None:
+    notes: list[str] = []
+    assert engine.driver.ensure_image(engine.job(), ImageRef(engine.image), notes.append)
+    assert notes and all("\n" not in note for note in notes)
+
+
+def test_an_image_that_is_nowhere_ends_the_job(engine: Backend) -> None:
+    if engine.missing_image is None:
+        pytest.skip("this engine has no images")
+    with pytest.raises(JobError):
+        engine.driver.ensure_image(engine.job(), ImageRef(engine.missing_image), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        pytest.param(lambda driver, job, spec: driver.daemon_id(), id="daemon_id"),
+        pytest.param(lambda driver, job, spec: driver.capabilities(), id="capabilities"),
+        pytest.param(lambda driver, job, spec: driver.ensure_image(job, ImageRef("x:1"), print), id="ensure_image"),
+        pytest.param(lambda driver, job, spec: driver.ensure_volume(job, 1), id="ensure_volume"),
+        pytest.param(lambda driver, job, spec: driver.ensure_started(spec), id="ensure_started"),
+        pytest.param(lambda driver, job, spec: driver.restart(spec), id="restart"),
+        pytest.param(lambda driver, job, spec: driver.observe(job), id="observe"),
+        pytest.param(lambda driver, job, spec: driver.measure_disk(job), id="measure_disk"),
+        pytest.param(lambda driver, job, spec: driver.stop(job, Phase.RUN, 1), id="stop"),
+        pytest.param(lambda driver, job, spec: list(driver.read_log(job, Phase.RUN)), id="read_log"),
+        pytest.param(lambda driver, job, spec: driver.remove(job), id="remove"),
+        pytest.param(lambda driver, job, spec: driver.list_jobs(), id="list_jobs"),
+        pytest.param(lambda driver, job, spec: driver.watch(print, lambda: False), id="watch"),
+    ],
+)
+def test_an_engine_out_of_reach_is_unavailable(engine: Backend, verb: Callable[..., object]) -> None:
+    if engine.unreachable is None:
+        pytest.skip("this engine cannot be out of reach")
+    driver: Driver = engine.unreachable
+    job = new_job_id()
+    with pytest.raises(Unavailable):
+        verb(driver, job, engine.spec(job, "true"))
