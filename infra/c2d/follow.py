@@ -25,7 +25,7 @@ RECONNECTS = 10
 
 def fetch_jobs(client: NodeClient, target: Target) -> list[JobView]:
     """The records of what is followed. Raises: Failure where the node knows none."""
-    records = client.get(f"{SERVICES}/compute", target.query())
+    records = client.get(f"{SERVICES}/compute", target.query(), "getComputeStatus")
     if not records:
         raise Failure(f"the node knows no job or workflow {target.id}")
     return [JobView.from_record(record) for record in records]

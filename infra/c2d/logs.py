@@ -49,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def one_job(client: NodeClient, target: Target) -> JobView:
     """The job that is meant; a workflow will do if it has only one."""
-    jobs = [JobView.from_record(record) for record in client.get(f"{SERVICES}/compute", target.query())]
+    jobs = [
+        JobView.from_record(record) for record in client.get(f"{SERVICES}/compute", target.query(), "getComputeStatus")
+    ]
     if len(jobs) == 1:
         return jobs[0]
     if not jobs:

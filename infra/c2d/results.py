@@ -34,7 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     screen = screen_of(arguments)
     client = client_of(arguments, screen)
     target = resolve(arguments.id, submissions(client.url))
-    jobs = [JobView.from_record(record) for record in client.get(f"{SERVICES}/compute", target.query())]
+    jobs = [
+        JobView.from_record(record) for record in client.get(f"{SERVICES}/compute", target.query(), "getComputeStatus")
+    ]
     if not jobs:
         raise Failure(f"the node knows no job or workflow {target.id}")
     found = [(job, remote) for job in jobs for remote in remotes(job)]

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     target = resolve(arguments.id, submissions(client.url))
     if arguments.follow:
         return conclude(follow(client, target, screen), target.id, screen)
-    records = client.get(f"{SERVICES}/compute", target.query())
+    records = client.get(f"{SERVICES}/compute", target.query(), "getComputeStatus")
     if not records:
         raise Failure(f"the node knows no job or workflow {target.id}")
     screen.document(records)
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def show_all(client: NodeClient, screen: Screen) -> int:
     """Print every job of the address."""
-    records = client.get(f"{SERVICES}/compute", {"consumerAddress": client.address})
+    records = client.get(f"{SERVICES}/compute", {"consumerAddress": client.address}, "getComputeStatus")
     screen.document(records)
     screen.table(HEADS, rows([JobView.from_record(record) for record in records]))
     screen.next("c2d status ID")
