@@ -110,13 +110,7 @@ def _when_algorithm_is_absent(job: JobView, seen: Seen) -> list[Action]:
 
 
 def _when_algorithm_ended(job: JobView, run: ContainerSeen) -> list[Action]:
-    reason, detail = job.reason, job.detail
-    if reason is None and run.oom_killed:
-        reason, detail = Reason.OUT_OF_MEMORY, "The algorithm needed more memory than the job was granted."
-    elif reason is None and run.was_killed:
-        reason, detail = Reason.LOST, "The engine ended the algorithm; it is not run a second time."
-    elif reason is None and run.exit_code != 0:
-        detail = f"The algorithm ended with exit code {run.exit_code}."
+    reason, detail = (job.reason, job.detail) if job.reason is not None else _why_it_ended(job, run)
     facts = {
         "exit_code": run.exit_code,
         "oom_killed": run.oom_killed,
@@ -126,6 +120,24 @@ def _when_algorithm_ended(job: JobView, run: ContainerSeen) -> list[Action]:
         "reason_detail": detail,
     }
     return [Record(facts), Move(JobStatus.PUBLISHING, reason, detail)]
+
+
+def _why_it_ended(job: JobView, run: ContainerSeen) -> tuple[Reason | None, str | None]:
+    """The reason of an end that no pass asked for; null where the algorithm ended by itself."""
+    if run.oom_killed:
+        return Reason.OUT_OF_MEMORY, "The algorithm needed more memory than the job was granted."
+    if run.was_killed:
+        return Reason.LOST, "The engine ended the algorithm; it is not run a second time."
+    if run.exit_code == 0:
+        return None, None
+    lasted_ms = (run.finished_at_ms or 0) - (run.started_at_ms or 0)
+    if lasted_ms >= job.max_duration_s * 1000:  # an engine that bounds a container's time itself was first
+        return Reason.TIMEOUT, _used_up(job)
+    return None, f"The algorithm ended with exit code {run.exit_code}."
+
+
+def _used_up(job: JobView) -> str:
+    return f"The algorithm used up its {job.max_duration_s} seconds."
 
 
 def _while_algorithm_runs(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
@@ -145,7 +157,7 @@ def _limit_met(job: JobView, seen: Seen, now_ms: int) -> tuple[Reason, str] | No
     if job.stop_requested:
         return Reason.STOPPED, "Stopped by its owner."
     if job.deadline_ms is not None and now_ms >= job.deadline_ms:
-        return Reason.TIMEOUT, f"The algorithm used up its {job.max_duration_s} seconds."
+        return Reason.TIMEOUT, _used_up(job)
     if seen.disk_used_bytes is not None and seen.disk_used_bytes > job.disk_bytes:
         return Reason.DISK_QUOTA, f"The job wrote more than the {job.disk_bytes / (1 << 30):g} GiB it was granted."
     return None
