@@ -26,16 +26,18 @@ def base_images(dockerfile: str) -> list[str]:
         raise JobError("The Dockerfile cannot be built: the directive `escape` is not supported.")
     arguments: dict[str, str] = {}
     stages: set[str] = set()
+    count = 0
     images: dict[str, None] = {}
     for word, rest in instructions(dockerfile):
         if word == "ARG" and not stages:
             arguments |= defaults(rest)
         elif word == "FROM":
             image, stage = from_parts(rest, arguments)
-            if image not in stages and image != "scratch":
+            if image.lower() not in stages and image != "scratch":
                 images[image] = None
-            stages |= {stage or str(len(stages)), str(len(stages))}
-        elif word == "COPY" and (source := COPY_FROM.match(rest)) and not is_stage(source[1], stages):
+            stages |= {stage or str(count), str(count)}
+            count += 1
+        elif word == "COPY" and (source := COPY_FROM.match(rest)) and source[1].lower() not in stages:
             images[plain(source[1])] = None
     if not stages:
         raise JobError("The Dockerfile cannot be built: it has no FROM.")
@@ -117,8 +119,3 @@ def plain(image: str) -> str:
     if "$" in image:
         raise JobError(f"The Dockerfile cannot be built: the base image `{image[:100]}` is not known beforehand.")
     return image
-
-
-def is_stage(name: str, stages: set[str]) -> bool:
-    """Whether `--from` names an earlier stage, by name or number."""
-    return name.lower() in stages
