@@ -36,7 +36,7 @@ class EngineConfig:
 def parse_engines(text: str, variable: str = "C2D_ENGINES") -> tuple[EngineConfig, ...]:
     """Read engines from a file's path or inline, YAML or JSON. Raises: SettingsError."""
     document = parse_document(text, variable, EXAMPLE)
-    engines = document.get("engines") if isinstance(document, dict) else document
+    engines: Any = document.get("engines") if isinstance(document, dict) else document
     try:
         schemas.check("engines.setting", {"engines": engines})
     except InvalidRequest as error:

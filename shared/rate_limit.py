@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from shared.errors import TooManyRequests
 
@@ -52,3 +53,24 @@ def is_loopback(address: str) -> bool:
         return False
     mapped = getattr(parsed, "ipv4_mapped", None)
     return bool((mapped or parsed).is_loopback)
+
+
+class OneEach:
+    """Let each address do one costly thing at a time."""
+
+    def __init__(self) -> None:
+        self._busy: set[str] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def turn(self, address: str) -> Iterator[None]:
+        """Hold the address's one turn. Raises: TooManyRequests."""
+        with self._lock:
+            if address in self._busy:
+                raise TooManyRequests("One such call at a time: the last one is not done yet.", retry_after_s=2)
+            self._busy.add(address)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy.discard(address)

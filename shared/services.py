@@ -6,13 +6,14 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from shared import ecies, logs
 from shared.addresses import address_of, public_key_of
 from shared.db import nodes
 from shared.db.connection import open_database, session
 from shared.errors import NotAvailable, Unavailable
-from shared.rate_limit import RateLimit
+from shared.rate_limit import OneEach, RateLimit
 from shared.secrets import NodeKeys
 from shared.settings import HandlerSettings
 from shared.storage import Storage, open_storage
@@ -39,6 +40,7 @@ class Services:
     streams: StreamSlots
     wakeups: Wakeups = field(default_factory=Wakeups)
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    looks: OneEach = field(default_factory=OneEach)
     checks_replies: bool = False
     "Hold every JSON reply against its schema: for tests and development, since it costs more than the reply."
 
@@ -65,6 +67,11 @@ class Services:
     def is_guarded(self) -> bool:
         """Whether jobs run unguarded on this machine, so that pages of other sites must be kept away."""
         return any(engine.type == "process" for engine in self.settings.engines)
+
+    @functools.cached_property
+    def fetch_allow(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Private networks that files may be fetched from."""
+        return tuple(ip_network(network) for network in self.settings.fetch_allow)
 
     @functools.cached_property
     def node(self) -> NodeIdentity:

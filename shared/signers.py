@@ -7,80 +7,21 @@ has any, so that a nonce is used exactly when something was decided under it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from shared.db import job_views, nonces, pod_nonces, tokens
+from shared.credentials import NOBODY, Asked, Signer, read_nonce, token_address
+from shared.db import job_views
 from shared.errors import Unauthorized
 from shared.names import Address, JobId
-from shared.secrets import NodeKeys
-from shared.signatures import is_same_address, verify_bound, verify_command, verify_pod
-from shared.tokens import parse_token
+from shared.signatures import verify_bound, verify_command, verify_pod
 
-MOST_NONCE = 2**53 - 1
 NO_CREDENTIALS = (
     "Invalid authentication, you need to provide either a token or an address, signature, message and nonce"
 )
 NO_POD = "The call is not signed with the key of an unfinished job."
-_NOT_SIGNED = Address("")
-_NO_JOB = JobId("")
-_NONCE = re.compile(r"[0-9]{1,16}", re.ASCII)
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HEX32 = re.compile(r"[0-9a-f]{32}")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a policy may look at."""
-
-    command: str
-    fields: Mapping[str, Any]
-    "Checked by the command's schema; empty where the headers must suffice."
-    header: Callable[[str], str | None]
-    digest: Callable[[], str]
-    "What the stronger form binds: SHA-256 of the body or query as it was sent."
-    node_address: str
-    keys: NodeKeys
-    now_ms: int
-
-
-@dataclass(frozen=True)
-class Signer:
-    """Who made the call, and what that call uses up."""
-
-    address: Address = _NOT_SIGNED
-    "Lower case; empty = nobody has signed."
-    nonce: int | None = None
-    is_bound: bool = False
-    "Signed in the stronger form: for this node and this body only."
-    job_id: JobId = _NO_JOB
-    pod_nonce: str = ""
-    digest: str = ""
-    "SHA-256 that the body must have; set for pods only."
-
-    def spend(self) -> None:
-        """Use up the nonce, if there is one. Raises: Unauthorized if it was used before."""
-        if self.nonce is not None:
-            nonces.spend(self.address, self.nonce)
-        if self.pod_nonce:
-            pod_nonces.spend(self.job_id, self.pod_nonce)
-
-
-NOBODY = Signer()
-
-
-class Policy(Protocol):
-    """Say who signed, or raise Unauthorized."""
-
-    @property
-    def is_before_body(self) -> bool:
-        """Whether the headers suffice, so that a stranger's body is never read."""
-        ...
-
-    def __call__(self, asked: Asked) -> Signer:
-        """Return the signer. Raises: Unauthorized."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -112,22 +53,16 @@ class Consumer:
         token = asked.fields.get("authorization") or asked.header("authorization")
         if not token or not self.takes_token:
             raise Unauthorized(NO_CREDENTIALS)
-        return Signer(_token_address(asked, str(token), str(address or "")))
+        return Signer(token_address(asked, str(token), str(address or "")))
 
     def _signed(self, asked: Asked, address: str, nonce: str, signature: str) -> Signer:
-        number = _nonce(nonce)
+        number = read_nonce(nonce)
         who = Address(address.lower())
-        failure: Unauthorized | None = None
         for text in self.texts:
-            try:
+            with suppress(Unauthorized):
                 verify_command(address, number, text, signature)
                 return Signer(who, number)
-            except Unauthorized as error:
-                failure = error
-        try:
-            verify_bound(address, number, self.texts[0], asked.node_address, asked.digest(), signature)
-        except Unauthorized:
-            raise failure or Unauthorized(NO_CREDENTIALS) from None
+        verify_bound(address, number, self.texts[0], asked.node_address, asked.digest(), signature)
         return Signer(who, number, is_bound=True)
 
 
@@ -146,7 +81,7 @@ class Open:
         if not token:
             return NOBODY
         try:
-            return Signer(_token_address(asked, str(token), ""))
+            return Signer(token_address(asked, str(token), ""))
         except Unauthorized:
             return NOBODY
 
@@ -182,20 +117,3 @@ def opened(*texts: str) -> Open:
 
 anyone = Anyone()
 job_key = JobKey()
-
-
-def _nonce(text: str) -> int:
-    """Read a nonce; `007` is 7, as the field's node reads it. Raises: Unauthorized."""
-    if not _NONCE.fullmatch(text) or int(text) > MOST_NONCE:
-        raise Unauthorized(f"nonce: {text[:32]} is not a valid nonce")
-    return int(text)
-
-
-def _token_address(asked: Asked, token: str, wanted: str) -> Address:
-    """Return the address a good token speaks for. Raises: Unauthorized."""
-    claims = parse_token(asked.keys.token, token)
-    if not tokens.is_valid(token.removeprefix("Bearer ").strip(), asked.now_ms):
-        raise Unauthorized("Invalid token")
-    if wanted and not is_same_address(claims.address, wanted):
-        raise Unauthorized("Authenticated address does not match the requested address")
-    return Address(claims.address.lower())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.db.tables import Event
@@ -31,3 +31,22 @@ def insert_event(
         job_id=job_id, workflow_id=workflow_id, kind=kind, status=status.value, at_ms=at_ms, detail=detail
     ).execute()
     notify()
+
+
+def list_events(
+    *,
+    job_ids: Sequence[str] = (),
+    workflow_id: str | None = None,
+    after: int = 0,
+    is_moves_only: bool = False,
+    limit: int = 1000,
+) -> list[Event]:
+    """Read the events of jobs, or of a workflow, after an id, in order; at most `limit`."""
+    query = Event.select().where(Event.id > after)
+    if job_ids:
+        query = query.where(Event.job_id.in_(list(job_ids)))
+    if is_moves_only:
+        query = query.where(Event.kind == MOVE)
+    if workflow_id is not None:
+        query = query.where(Event.workflow_id == workflow_id)
+    return list(query.order_by(Event.id).limit(limit))

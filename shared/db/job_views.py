@@ -8,10 +8,12 @@ from typing import Any
 
 from peewee import fn
 
+from shared.db import jobs
 from shared.db.results import ORDER, TYPES
 from shared.db.tables import Dependency, Job, LogChunk, Result, Workflow
+from shared.errors import NotFound
 from shared.lifecycle import FINISHED
-from shared.names import Address, JobId, WorkflowId
+from shared.names import JobId, Phase, WorkflowId
 
 MOST_JOBS = 1000
 "The newest so many are shown where a filter leaves more."
@@ -85,15 +87,26 @@ def get(job_id: str) -> JobRow | None:
     return next(iter(find(Wanted(job_id=job_id), limit=1)), None)
 
 
+def in_phase(job_id: JobId, phase: Phase) -> JobRow:
+    """Find a job that is in the phase now. Raises: NotFound, Conflict."""
+    row = get(job_id)
+    if row is None:
+        raise NotFound(f"There is no job {job_id}.")
+    jobs.check_phase(row.job, phase)
+    return row
+
+
 def get_workflow(workflow_id: WorkflowId) -> list[JobRow]:
     """Find a workflow's jobs in order."""
     return find(Wanted(workflow_id=workflow_id))
 
 
-def is_owner_of(workflow_id: str, address: Address) -> bool:
-    """Whether the workflow is the address's own."""
-    own = (Workflow.workflow_id == workflow_id) & (Workflow.owner == address)
-    return bool(Workflow.select().where(own).exists())
+def all_finished(wanted: Wanted) -> bool:
+    """Whether no job asked for is unfinished."""
+    query = Job.select(Job.job_id).where(Job.finished_at_ms.is_null())
+    for condition in _conditions(wanted):
+        query = query.where(condition)
+    return not query.exists()
 
 
 def _conditions(wanted: Wanted) -> Iterable[Any]:
@@ -149,7 +162,7 @@ def _growing(ids: list[str]) -> list[tuple[str, str, int]]:
     if not ids:
         return []
     size = fn.MAX(LogChunk.offset + fn.LENGTH(LogChunk.data))
-    chunks = LogChunk.select(LogChunk.job_id, LogChunk.phase, size).where(LogChunk.job_id.in_(ids))
+    chunks: Any = LogChunk.select(LogChunk.job_id, LogChunk.phase, size).where(LogChunk.job_id.in_(ids))
     return [(row[0], row[1], int(row[2])) for row in chunks.group_by(LogChunk.job_id, LogChunk.phase).tuples()]
 
 

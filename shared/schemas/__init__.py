@@ -41,7 +41,7 @@ def check(name: str, value: Any) -> None:
     if error is None:
         return
     path = _path_of(error)
-    raise InvalidRequest(f"{path or 'The body'}: {_sentence(error)}", path=path)
+    raise InvalidRequest(f"{path}: {_sentence(error)}" if path else _sentence(error), path=path)
 
 
 def check_reply(name: str, value: Any) -> None:
@@ -73,8 +73,8 @@ def _unknown(error: ValidationError) -> list[str]:
     return [name for name in _names(error.instance) if name not in known]
 
 
-def _names(value: Any) -> list[str]:
-    """Names of an object, or of a list of names."""
+def _names(value: Any) -> list[Any]:
+    """Names of an object, or what is in a list."""
     return list(value)
 
 
@@ -83,6 +83,9 @@ def _sentence(error: ValidationError) -> str:
         return "this field is required"
     if error.validator in ("additionalProperties", "unevaluatedProperties"):
         return "this field is not known here"
+    if error.validator == "anyOf":
+        names = [name for each in _names(error.validator_value) for name in each["required"]]
+        return f"Missing one of {json.dumps(names)}"
     hint = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
     text = error.message if len(error.message) <= MOST_CHARACTERS else f"the value does not fit {error.validator!r}"
     return f"{text} ({hint})" if hint else text

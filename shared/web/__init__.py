@@ -13,10 +13,10 @@ from typing import Any
 import falcon
 
 from shared import schemas, signers
+from shared.credentials import NOBODY, Asked
 from shared.db.connection import session, transaction
 from shared.errors import CallerError
 from shared.services import Services
-from shared.signers import NOBODY
 from shared.streams import SlotStream
 from shared.strict_json import dumps
 from shared.web import errors, guard
@@ -99,7 +99,7 @@ def handle(entry: Entry, services: Services, incoming: Incoming) -> Reply:
 def _respond(entry: Entry, call: Call, incoming: Incoming) -> Reply:
     """Find out who signed, and answer within the command's kind of session."""
     command = call.command
-    if command.rows is Rows.NONE:
+    if isinstance(command.signer, signers.Anyone) and command.rows is Rows.NONE:
         return entry.respond(call)
     with session():
         if not command.signer.is_before_body:
@@ -108,7 +108,9 @@ def _respond(entry: Entry, call: Call, incoming: Incoming) -> Reply:
             return _committed(entry, call)
         if not command.signer.is_before_body:
             call.signer.spend()
-        return entry.respond(call)
+        if command.rows is Rows.READ:
+            return entry.respond(call)
+    return entry.respond(call)
 
 
 def _committed(entry: Entry, call: Call) -> Reply:
@@ -124,8 +126,8 @@ def _committed(entry: Entry, call: Call) -> Reply:
     raise refused
 
 
-def _asked(command: Command, services: Services, incoming: Incoming, body: Mapping[str, Any]) -> signers.Asked:
-    return signers.Asked(
+def _asked(command: Command, services: Services, incoming: Incoming, body: Mapping[str, Any]) -> Asked:
+    return Asked(
         command.name, body, incoming.header, incoming.digest, services.node.address, services.keys, services.now_ms()
     )
 

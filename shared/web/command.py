@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from shared.credentials import Policy, Signer
 from shared.services import Services
-from shared.signers import Policy, Signer
 from shared.web.incoming import Takes
 
 
@@ -16,7 +16,7 @@ class Rows(StrEnum):
     """What a command does with the database."""
 
     NONE = "none"
-    "No session is opened: the answer is there while the database is not."
+    "No session is held while it answers: it needs no rows, waits for others, or looks by itself."
     READ = "read"
     "The signer's nonce is used up first, by itself."
     WRITE = "write"

@@ -56,9 +56,7 @@ class Incoming:
         return None if value is None or value.strip() in NOT_GIVEN else value
 
     def direct(self, takes: Takes, given: Mapping[str, Any]) -> Incoming:
-        """The same request for the command that a directCommand names."""
-        if takes is Takes.BYTES:
-            raise InvalidRequest("This command takes bytes: send it to its own route.")
+        """The same request for the command that a directCommand names; what else would be its body is `blob`."""
         other = Incoming(self._req, {}, takes, self._max_bytes)
         other._sent, other._given, other._sha256, other.is_direct = self._sent, given, self._sha256, True
         return other
@@ -101,6 +99,9 @@ class Incoming:
 
     def chunks(self) -> Iterator[bytes]:
         """The body as bytes, counted: chunked uploads announce no length. Raises: PayloadTooLarge."""
+        if self._given is not None:
+            yield from _blob(self._given)
+            return
         left = self._max_bytes
         for chunk in self._read():
             left -= len(chunk)
@@ -146,6 +147,14 @@ class Incoming:
 def _only_given(fields: Mapping[str, Any]) -> dict[str, Any]:
     """A field that is null was not given."""
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _blob(given: Mapping[str, Any]) -> Iterator[bytes]:
+    """The bytes that a directCommand carries in a field. Raises: InvalidRequest."""
+    blob = given.get("blob")
+    if not isinstance(blob, str):
+        raise InvalidRequest("blob: through directCommand the bytes are a text in this field", path="blob")
+    yield blob.encode()
 
 
 def is_known(if_none_match: str | None, etag: str) -> bool:

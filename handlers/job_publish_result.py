@@ -1,0 +1,38 @@
+"""c2dJobPublishResult: a publishing pod hands in what the algorithm left; the body is streamed to storage."""
+
+from shared import signers
+from shared.db import job_views, results
+from shared.db.connection import session, transaction
+from shared.errors import InvalidRequest, PayloadTooLarge
+from shared.names import Phase, result_key
+from shared.provision import disk_bytes, safe_filename
+from shared.web import Call, Command, Reply, Rows, Takes, app_factory
+
+COMMAND = Command(
+    name="c2dJobPublishResult", method="POST", path="/api/services/c2dJobPublishResult", takes=Takes.BYTES,
+    body="job_publish_result.request", reply="job_publish_result.reply", signer=signers.job_key, rows=Rows.NONE,
+    is_stream=False, max_bytes=1 << 50,
+)  # fmt: skip
+
+
+def respond(call: Call) -> Reply:
+    """Store the bytes while publishing, and make them a result once their digest matched; a retry replaces them."""
+    job_id, size = call.signer.job_id, int(call.body["size"])
+    filename = safe_filename(call.body["filename"])
+    with session():
+        limit = disk_bytes(job_views.in_phase(job_id, Phase.PUBLISH).job)
+    if size > limit:
+        raise PayloadTooLarge(f"The job was granted {limit} bytes of disk.", max_bytes=limit)
+    with call.services.streams.slot():
+        stored = call.services.storage.write(
+            result_key(job_id, filename), call.chunks, expected_sha256=call.signer.digest, max_bytes=size
+        )
+    if stored.size_bytes != size:
+        raise InvalidRequest(f"size: {size} bytes were announced and {stored.size_bytes} came", path="size")
+    with transaction():
+        job_views.in_phase(job_id, Phase.PUBLISH)
+        results.record_result(job_id, filename, stored, call.now_ms(), "output")
+    return Reply({"filename": filename, "size": size, "sha256": stored.sha256})
+
+
+create_app = app_factory(COMMAND, respond)  # gunicorn 'handlers.job_publish_result:create_app()'

@@ -1,0 +1,98 @@
+"""Own reading what can be bought: environment rows as engine passes wrote them, with live figures beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.db import reservations
+from shared.db.node_tables import Engine, Environment
+from shared.db.tables import Job
+from shared.lifecycle import JobStatus
+from shared.placement import Usage
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One environment of one engine."""
+
+    id: str
+    engine: str
+    engine_type: str
+    engine_hash: str
+    takes_work: bool
+    "Neither draining nor in trouble."
+    document: Mapping[str, Any]
+    "The wire's ComputeEnvironment without its live figures."
+
+
+@dataclass(frozen=True)
+class EngineRow:
+    """An engine as its last pass left it."""
+
+    name: str
+    type: str
+    hash: str
+    seen_at_ms: int
+    is_draining: bool
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Live:
+    """Unfinished jobs of an environment, for its queue and run figures."""
+
+    running: Sequence[Any] = ()
+    queued: Sequence[Any] = ()
+
+
+def offers() -> list[Offer]:
+    """Every environment, engine by engine in the operator's order."""
+    query: Any = Environment.select(Environment, Engine).join(
+        Engine, on=(Engine.name == Environment.engine), attr="engine_row"
+    )
+    return [
+        Offer(
+            id=row.environment_id,
+            engine=row.engine,
+            engine_type=row.engine_row.type,
+            engine_hash=row.engine_row.hash,
+            takes_work=not row.engine_row.is_draining and row.engine_row.problem is None,
+            document=row.document,
+        )
+        for row in query.order_by(Environment.engine, Environment.position)
+    ]
+
+
+def document(environment_id: str | None) -> Mapping[str, Any] | None:
+    """One environment's document; null where it is not offered any more."""
+    row = Environment.get_or_none(Environment.environment_id == environment_id)
+    return None if row is None else row.document
+
+
+def engines() -> list[EngineRow]:
+    """Every engine that ever reported, by name."""
+    return [
+        EngineRow(row.name, row.type, row.hash, row.seen_at_ms, row.is_draining, row.problem)
+        for row in Engine.select().order_by(Engine.name)
+    ]
+
+
+def usages(names: Sequence[str]) -> dict[str, Usage]:
+    """What is promised now, by engine."""
+    return {name: reservations.usage(name) for name in dict.fromkeys(names)}
+
+
+def live() -> dict[str, Live]:
+    """Unfinished jobs by the environment that has or wants them."""
+    columns = (Job.environment_id, Job.requested_environment_id, Job.status, Job.is_free)
+    times = (Job.max_duration_s, Job.requested_duration_s, Job.started_at_ms)
+    found: dict[str, tuple[list[Any], list[Any]]] = {}
+    query = Job.select(*columns, *times).where(Job.finished_at_ms.is_null())
+    for row in query.namedtuples():
+        environment_id = row.environment_id or row.requested_environment_id
+        if environment_id is not None:
+            running, queued = found.setdefault(environment_id, ([], []))
+            (queued if row.status == JobStatus.QUEUED else running).append(row)
+    return {environment_id: Live(*lists) for environment_id, lists in found.items()}
