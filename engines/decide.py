@@ -13,7 +13,7 @@ from engines.endings import end, finish, is_saved, stopped
 from engines.job_view import JobView
 from engines.observation import ContainerSeen, ContainerState, Seen
 from engines.pod_rules import RESTARTS, start_again, when_pod
-from shared.lifecycle import JobStatus, Reason, ending
+from shared.lifecycle import STOPPED_IN_LINE, JobStatus, Reason, ending
 from shared.names import Phase
 
 RETRY_MS = 15_000
@@ -42,7 +42,7 @@ def decide(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
 def when_queued(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
     """In line: only a stop or the end of its patience is decided here; admission is `admission.py`'s."""
     if job.stop_requested:
-        return [Move(JobStatus.FINISHED, Reason.STOPPED, "Stopped by its owner while it waited.")]
+        return [Move(JobStatus.FINISHED, Reason.STOPPED, STOPPED_IN_LINE)]
     if job.queue_ends_at_ms is not None and now_ms >= job.queue_ends_at_ms:
         return [Move(JobStatus.QUEUE_EXPIRED, Reason.QUEUE, "Waited longer than queueMaxWaitTime allows.")]
     return [] if job.queue_ends_at_ms is None else [Look(job.queue_ends_at_ms)]
@@ -64,6 +64,8 @@ def when_configuring_volumes(job: JobView, seen: Seen, now_ms: int) -> list[Acti
 
 def when_provisioning(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
     """The configuration pod works; its exit code and its report must both be good."""
+    if seen.has_started(Phase.RUN):  # the pass that started it died before it could say so
+        return [Move(JobStatus.RUNNING)]
     if job.stop_requested:
         return stopped(job, seen)
     report = job.provision_report
@@ -88,7 +90,7 @@ def when_running(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
     """The algorithm runs until it ends by itself, is stopped, or meets a limit."""
     run = seen.containers.get(Phase.RUN)
     if run is None:
-        return _when_algorithm_is_absent(job, seen)
+        return _when_algorithm_is_gone(job, seen)
     if run.start_error is not None:
         return end(job, seen, JobStatus.RUN_FAILED, Reason.ERROR, run.start_error)
     if run.state is ContainerState.CREATED:
@@ -100,9 +102,8 @@ def when_running(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
     return _while_algorithm_runs(job, seen, now_ms)
 
 
-def _when_algorithm_is_absent(job: JobView, seen: Seen) -> list[Action]:
-    if job.started_at_ms is None:
-        return stopped(job, seen) if job.stop_requested else [Start(Phase.RUN)]
+def _when_algorithm_is_gone(job: JobView, seen: Seen) -> list[Action]:
+    """It was started before the job became a running one: what is not there now was there."""
     lost = "The algorithm's container is gone; it is not run a second time."
     if not seen.has_volume:
         return end(job, seen, JobStatus.RUN_FAILED, Reason.LOST, lost)
@@ -172,9 +173,10 @@ def when_publishing(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
         return _when_upload_failed(job, seen, now_ms)
     if report is not None and pod is not None and pod.exit_code == 0:
         return end(job, seen, ending(job.exit_code, job.oom_killed, job.reason), job.reason, job.detail)
-    saving: list[Action] = [] if is_saved(job, seen, Phase.RUN) else [SaveLog(Phase.RUN)]
     doing = when_pod(job, seen, now_ms, Phase.PUBLISH, JobStatus.PUBLISH_FAILED)
-    return [*doing, *saving] if not isinstance(doing[-1], Move) else doing
+    if is_saved(job, seen, Phase.RUN) or not isinstance(doing[-1], Look):
+        return doing
+    return [*doing[:-1], SaveLog(Phase.RUN), doing[-1]]
 
 
 def _when_upload_failed(job: JobView, seen: Seen, now_ms: int) -> list[Action]:

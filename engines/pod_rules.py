@@ -35,9 +35,13 @@ def when_pod(job: JobView, seen: Seen, now_ms: int, phase: Phase, failed: JobSta
 
 
 def start_again(job: JobView, phase: Phase, now_ms: int) -> list[Action]:
-    """Count the try first: a pass that dies in between finds an old container that it may not judge."""
-    again = {f"{phase}_starts": job.starts(phase) + 1, f"{phase}_report": None}
-    return [Record({**again, "progress": {"at_ms": now_ms, "again": True}}), Restart(phase), Look(now_ms + LOOK_MS)]
+    """Say so first: a pass that dies in between finds an old container that it may not judge.
+
+    Counted when it is done, so that a pass's death costs no try.
+    """
+    again = {f"{phase}_report": None, "progress": {"at_ms": now_ms, "again": True}}
+    counted = {f"{phase}_starts": job.starts(phase) + 1}
+    return [Record(again), Restart(phase), Record(counted), Look(now_ms + LOOK_MS)]
 
 
 def _ended_by_itself(job: JobView, pod: ContainerSeen) -> bool:

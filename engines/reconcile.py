@@ -10,11 +10,11 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
 
 from engines.act import Act, Interrupted, NotOurs
-from engines.actions import Action, Look, Move, Record
+from engines.actions import Action, Look, Record, Start
 from engines.admission import admit_waiting
 from engines.context import Context
 from engines.crew import Crew
-from engines.decide import decide
+from engines.decide import LOOK_MS, decide
 from engines.endings import FAILURES
 from engines.engine_row import check_daemon
 from engines.job_view import JobView, from_row
@@ -33,6 +33,8 @@ SLOW = frozenset({JobStatus.PULLING_IMAGE, JobStatus.BUILDING_IMAGE})
 OUTSIDE = frozenset({JobStatus.PROVISIONING, JobStatus.RUNNING, JobStatus.PUBLISHING})
 "Statuses in which something of the job exists outside."
 BACKOFF_MS = 60_000
+MOST_ROUNDS = 50
+"A job is given back after so many looks in a row."
 BATCH = 64
 
 
@@ -86,13 +88,14 @@ def carry(context: Context, job_id: JobId, token: str) -> None:
 def _carry_on(context: Context, job_id: JobId, token: str) -> int | None:
     """Observe, decide, act; again after each change. Returns when to look next; null when the job is finished."""
     act = Act(context, job_id, token)
-    while True:
+    for _ in range(MOST_ROUNDS):
         job, seen = look(context, job_id)
         if is_finished(job.status):
             return None
         actions = decide(job, seen, context.now_ms())
         if not _perform_all(act, job, actions):
             return next((each.at_ms for each in actions if isinstance(each, Look)), context.now_ms() + BACKOFF_MS)
+    return context.now_ms() + LOOK_MS  # an engine that says "done" and shows no change must not make us spin
 
 
 def look(context: Context, job_id: JobId) -> tuple[JobView, Seen]:
@@ -117,25 +120,21 @@ def view_of(row: Job) -> JobView:
 
 def _perform_all(act: Act, job: JobView, actions: list[Action]) -> bool:
     """Do the actions in order; whether something changed, so that another look is worth it."""
-    try:
-        for action in actions:
+    for action in actions:
+        try:
             act.perform(action, job)
-    except JobError as error:
-        if job.ending is not None:  # its end is known already; only the way there is blocked
-            raise Unavailable(error.detail) from error
-        act.perform(_impossible(job, error), job)
-        return True
-    return any(isinstance(each, Move | Record) for each in actions) and not _waits(actions)
+        except JobError as error:
+            if job.ending is not None:  # its end is known already; only the way there is blocked
+                raise Unavailable(error.detail) from error
+            act.perform(_impossible(job, action, error), job)
+            return True
+    return bool(actions) and not isinstance(actions[-1], Look)
 
 
-def _waits(actions: list[Action]) -> bool:
-    return bool(actions) and isinstance(actions[-1], Look)
-
-
-def _impossible(job: JobView, error: JobError) -> Record:
+def _impossible(job: JobView, action: Action, error: JobError) -> Record:
     """What an action that can never succeed means: the job's coming end."""
-    facts = {"ending": FAILURES[job.status].value, "reason": Reason.ERROR.value, "reason_detail": error.detail}
-    return Record(facts)
+    to = JobStatus.RUN_FAILED if action == Start(Phase.RUN) else FAILURES[job.status]
+    return Record({"ending": to.value, "reason": Reason.ERROR.value, "reason_detail": error.detail})
 
 
 def _back_off(context: Context, job_id: JobId, token: str, error: str) -> None:

@@ -46,6 +46,9 @@ class Reason(StrEnum):
     ERROR = "error"
 
 
+STOPPED_IN_LINE = "Stopped by its owner while it waited."
+"The detail of a job that was stopped before it left the queue."
+
 WIRE: dict[JobStatus, tuple[int, str]] = {
     JobStatus.QUEUED: (1, "Job queued"),
     JobStatus.QUEUE_EXPIRED: (2, "Job expired in queue"),
@@ -93,6 +96,7 @@ MOVES: dict[JobStatus, frozenset[JobStatus]] = {
             JobStatus.DATA_FAILED,
             JobStatus.ALGORITHM_FAILED,
             JobStatus.CONTAINER_FAILED,
+            JobStatus.RUN_FAILED,  # the algorithm's container cannot start
             JobStatus.DISK_EXCEEDED,
             JobStatus.FINISHED,
         }

@@ -9,7 +9,7 @@ from shared.db import events, pod_nonces, queue, reservations
 from shared.db.connection import lock_rows, transaction
 from shared.db.node_tables import Environment
 from shared.db.tables import Dependency, Job
-from shared.lifecycle import JobStatus, Reason, check_move, has_succeeded, is_finished
+from shared.lifecycle import STOPPED_IN_LINE, JobStatus, Reason, check_move, has_succeeded, is_finished
 from shared.names import JobId
 
 
@@ -43,8 +43,10 @@ def move(
 def _finish(job: Job, at_ms: int) -> None:
     """Write what the end of one job means; dependants that fail end in the same way."""
     ended = [job]
+    owners = set()
     while ended:
         each = ended.pop()
+        owners.add(each.owner)
         _close(each, at_ms)
         status = JobStatus(each.status)
         for dependant in _dependants(JobId(each.job_id)):
@@ -52,6 +54,7 @@ def _finish(job: Job, at_ms: int) -> None:
                 _meet(dependant, at_ms)
             elif _fail_dependant(dependant, each, at_ms):
                 ended.append(Job.get_by_id(dependant.job_id))
+    queue.leave_if_empty(sorted(owners))  # turns are locked after jobs, everywhere
 
 
 def _close(job: Job, at_ms: int) -> None:
@@ -68,7 +71,6 @@ def _close(job: Job, at_ms: int) -> None:
     ).where(Job.job_id == job.job_id).execute()
     reservations.free(JobId(job.job_id))
     pod_nonces.forget(JobId(job.job_id))
-    queue.leave_if_empty([job.owner])
 
 
 def _dependants(job_id: JobId) -> list[Job]:
@@ -84,13 +86,18 @@ def _meet(dependant: Job, at_ms: int) -> None:
 
 
 def _fail_dependant(dependant: Job, after: Job, at_ms: int) -> bool:
-    """End a job that can never start; false where it has left the queue already."""
-    to = JobStatus.DATA_FAILED
-    check_move(JobStatus(dependant.status), to)
+    """End a job that can never start; false where it has left the queue already.
+
+    One that was asked to stop is stopped, whichever of the two comes first.
+    """
+    to, reason = JobStatus.DATA_FAILED, Reason.DEPENDENCY
     detail = f"Job {after.index} ({after.job_id}), which it runs after, did not succeed."
+    if dependant.stop_requested:
+        to, reason, detail = JobStatus.FINISHED, Reason.STOPPED, STOPPED_IN_LINE
+    check_move(JobStatus(dependant.status), to)
     waiting = (Job.job_id == dependant.job_id) & (Job.status == JobStatus.QUEUED.value)
-    changed = Job.update(status=to.value, reason=Reason.DEPENDENCY.value, reason_detail=detail).where(waiting).execute()
+    changed = Job.update(status=to.value, reason=reason.value, reason_detail=detail).where(waiting).execute()
     if changed:
-        reason = {"reason": Reason.DEPENDENCY.value, "detail": detail}
-        events.insert_event(JobId(dependant.job_id), dependant.workflow_id, events.MOVE, to, at_ms, reason)
+        shown = {"reason": reason.value, "detail": detail}
+        events.insert_event(JobId(dependant.job_id), dependant.workflow_id, events.MOVE, to, at_ms, shown)
     return bool(changed)

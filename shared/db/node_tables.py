@@ -73,7 +73,12 @@ class Turn(Table):
     """Fair turns: when an owner with queued jobs was last served."""
 
     owner = CharField(42, primary_key=True)
-    served_at_ms = BigIntegerField(default=0, index=True)
+    served_at_ms = BigIntegerField(default=0)
+    since_ms = BigIntegerField()
+    "In line since."
+
+    class Meta:
+        indexes = ((("served_at_ms", "since_ms", "owner"), False),)
 
 
 class Lease(Table):

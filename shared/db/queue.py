@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
-from peewee import fn
+from peewee import Select, fn
 
 from shared.db.base import DATABASE
-from shared.db.connection import session, transaction
+from shared.db.connection import lock_rows, session, transaction
 from shared.db.node_tables import Turn
 from shared.db.tables import Job, Workflow
 from shared.db.watch import notify
 from shared.lifecycle import JobStatus
 
+RECENT = 100
+"So many of an owner's latest jobs tell when it was served last."
 READY = (Job.status == JobStatus.QUEUED.value) & (Job.unmet == 0)
 
 
@@ -33,14 +36,29 @@ def make_ready(job_id: str, at_ms: int) -> None:
     Job.update(ready_at_ms=at_ms, due_at_ms=at_ms + row.queue_max_wait_s * 1000).where(
         (Job.job_id == job_id) & READY & (Job.stop_requested == False)  # noqa: E712 - SQL, not Python
     ).execute()
-    Turn.insert(owner=row.owner, served_at_ms=0).on_conflict_ignore().execute()
+    _take_turn(row.owner, at_ms)
     notify()
 
 
-def owners_in_turn(limit: int) -> list[str]:
-    """Owners with jobs in line, who waited longest for their turn first."""
+def _take_turn(owner: str, at_ms: int) -> None:
+    """Put the owner in line, as last served when it really was: leaving the line and coming back gains nothing.
+
+    The row is written even where it is there, so that `leave_if_empty` of another transaction waits for this one.
+    """
+    recent = Job.select(Job.admitted_at_ms).where(Job.owner == owner).order_by(Job.created_at_ms.desc()).limit(RECENT)
+    served: Any = Select([recent], [fn.MAX(recent.c.admitted_at_ms)]).bind(DATABASE).scalar()
+    Turn.insert(owner=owner, served_at_ms=served or 0, since_ms=at_ms).on_conflict(
+        conflict_target=[Turn.owner], update={Turn.since_ms: Turn.since_ms}
+    ).execute()
+
+
+def owners_in_turn(limit: int, passed_over: Collection[str] = ()) -> list[str]:
+    """Owners with jobs in line, who waited longest for their turn first; without those passed over already."""
+    turns = Turn.select(Turn.owner).order_by(Turn.served_at_ms, Turn.since_ms, Turn.owner)
+    if passed_over:
+        turns = turns.where(Turn.owner.not_in(list(passed_over)))
     with session():
-        return [row.owner for row in Turn.select(Turn.owner).order_by(Turn.served_at_ms, Turn.owner).limit(limit)]
+        return [row.owner for row in turns.limit(limit)]
 
 
 def first_in_line(owner: str, is_for_us: Callable[[Job], bool], depth: int = 50) -> Job | None:
@@ -59,6 +77,7 @@ def end_turn(owner: str, at_ms: int) -> None:
 
 def leave_if_empty(owners: Sequence[str]) -> None:
     """Forget the turns of owners with nothing in line; part of the caller's transaction."""
+    lock_rows(Turn.select().where(Turn.owner.in_(list(owners))).order_by(Turn.owner)).execute()
     in_line = Job.select(Job.job_id).where((Job.owner == Turn.owner) & READY)
     Turn.delete().where(Turn.owner.in_(list(owners)) & ~fn.EXISTS(in_line)).execute()
 
