@@ -58,6 +58,7 @@ def compose(name: str, kind: str, driver_of: DriverOf) -> Context:
         box=NodeKeys.from_private_key(settings.private_key).box,
         pods=Pods(str(config.connection.get("podImage", POD_IMAGE)), _pod_api_url(settings, driver), address),
         now_ms=now_ms,
+        mark=mark(name, address),
     )
     offer(context, config, address)
     return context

@@ -32,4 +32,6 @@ class Context:
     pods: Pods
     now_ms: Callable[[], int]
     lease_ms: int = LEASE_MS
+    mark: str = ""
+    "What the driver labels its things with, where that is not the name alone."
     daemon_check: DaemonCheck = field(default_factory=DaemonCheck)

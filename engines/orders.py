@@ -26,7 +26,7 @@ def read_order(job: Job, context: Context) -> Order:
     key = context.box.open(job.key_sealed, sealing.key_context(job_id)) if job.key_sealed else b""
     return Order(
         job_id=job_id,
-        engine=context.name,
+        engine=context.mark or context.name,
         resources=job.resources or [],
         max_duration_s=job.max_duration_s,
         environment=environment.document,
