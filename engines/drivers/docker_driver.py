@@ -62,8 +62,9 @@ class DockerDriver:
         self._has_quota: bool | None = None
 
     def daemon_id(self) -> str:
-        """The engine's own id, kept in its data folder."""
-        return str(self._api.call("GET", "/info").body["ID"])
+        """The engine's own id and its data folder: up to 20.10 all engines of one machine have the same id."""
+        info = self._api.call("GET", "/info").body
+        return f"{info['ID']} {info['DockerRootDir']}"
 
     def capabilities(self) -> Capabilities:
         """What the engine has; makes the pods' network, whose gateway it tells."""

@@ -14,7 +14,7 @@ from engines.drivers.docker_api import DockerApi, in_path, json_lines
 from engines.drivers.dockerfile import base_images, context_archive, refuse_fetching
 from engines.drivers.manifests import ImageConfig
 from shared import names
-from shared.errors import JobError, Unavailable
+from shared.errors import JobError
 from shared.files.base import Network
 from shared.names import JobId
 
@@ -196,11 +196,12 @@ def registry_auth(login: Mapping[str, str], host: str) -> str:
     return base64.urlsafe_b64encode(json.dumps({**facts, "serveraddress": host}).encode()).decode()
 
 
-def pull_error(reference: str, status: int, message: str) -> JobError | Unavailable:
-    """What a failed pull means for the job."""
+def pull_error(reference: str, status: int, message: str) -> JobError:
+    """What a failed pull means for the job; a registry's refusal comes with a status, or in the stream without one."""
+    hint = "Its name may be misspelt, or it is private."
     if status in (401, 403, 404):
-        return JobError(f"The image was not found: {reference}. Its name may be misspelt, or it is private.")
-    return JobError(f"The image {reference} cannot be pulled: {one_line(message)}")
+        return JobError(f"The image was not found: {reference}. {hint}")
+    return JobError(f"The image {reference} cannot be pulled: {one_line(message).rstrip('.')}. {hint}")
 
 
 def message_of(content: bytes) -> str:
