@@ -90,7 +90,8 @@ class PrivateDocker:
             self.docker("network", "rm", network, check=False)
         self.stop()
         self.end_containerd()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        subprocess.run(["umount", "--lazy", str(self.folder / "data")], check=False, capture_output=True)
+        shutil.rmtree(self.folder)  # the engine mounts its data on itself, and one that was killed leaves it so
 
     def end_containerd(self) -> None:
         """Wait until the engine's containerd is gone too, which dies with it: a new one must not take it for alive."""
