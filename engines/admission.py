@@ -1,12 +1,13 @@
 """Own letting jobs out of the queue: fair turns between owners, first come first served within one owner's.
 
 An owner whose first job does not fit now loses only this turn, not its place. A job that was passed over for long
-holds the engine's room back until it fits, so that small jobs cannot starve a large one.
+holds what it lacks back until it fits, so that small jobs cannot starve a large one; nothing else waits for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.db import queue, reservations
@@ -15,13 +16,26 @@ from shared.db.node_tables import Engine, Environment
 from shared.db.tables import Job
 from shared.errors import InvalidRequest
 from shared.names import JobId
-from shared.placement import NotEnough, complete, may_use
+from shared.placement import HARDWARE, NotEnough, Usage, complete, grant, lacking, may_use
 
 OWNERS_AT_ONCE = 100
 PATIENCE_MS = 600_000
 "How long a job is passed over before it holds back what others would take."
 
 Document = Mapping[str, Any]
+
+
+@dataclass
+class Line:
+    """One engine's look at the queue."""
+
+    engine: str
+    environments: Sequence[Document]
+    now_ms: int
+    passed_over: set[str] = field(default_factory=set)
+    "Owners who had their turn in vain."
+    held: set[tuple[str, str]] = field(default_factory=set)
+    "(environment id or HARDWARE, resource id) that an impatient job waits for."
 
 
 def admit_waiting(engine: str, now_ms: int) -> int:
@@ -31,39 +45,45 @@ def admit_waiting(engine: str, now_ms: int) -> int:
         if row is None or row.is_draining or row.problem:
             return 0
         found = Environment.select().where(Environment.engine == engine).order_by(Environment.position)
-        environments = [each.document for each in found]
+        line = Line(engine, [each.document for each in found], now_ms)
     admitted = 0
-    blocked: set[str] = set()
-    while served := _one_round(engine, environments, blocked, now_ms):
-        admitted += served
+    while owners := queue.owners_in_turn(OWNERS_AT_ONCE, line.passed_over):
+        admitted += sum(_has_turn(line, owner) for owner in owners)
     return admitted
 
 
-def _one_round(engine: str, environments: Sequence[Document], blocked: set[str], now_ms: int) -> int:
-    """Give every owner in line, who is not blocked by want of room, one turn."""
-    served = 0
-    for owner in queue.owners_in_turn(OWNERS_AT_ONCE):
-        if owner in blocked:
-            continue
-        job = queue.first_in_line(owner, lambda job: bool(_suitable(job, environments)))
-        if job is None:
-            blocked.add(owner)
-        elif _serve(engine, job, environments, now_ms):
-            served += 1
-        else:
-            blocked.add(owner)
-            if now_ms - (job.ready_at_ms or now_ms) > PATIENCE_MS:
-                return 0
-    return served
+def _has_turn(line: Line, owner: str) -> bool:
+    """Whether the owner's first job was admitted."""
+    job = queue.first_in_line(owner, lambda job: bool(_suitable(job, line.environments)))
+    if job is not None and _serve(line, job):
+        return True
+    line.passed_over.add(owner)
+    return False
 
 
-def _serve(engine: str, job: Job, environments: Sequence[Document], now_ms: int) -> bool:
+def _serve(line: Line, job: Job) -> bool:
+    """Look without a lock first: a full engine with many in line is looked over at every wake."""
+    suitable, now = _suitable(job, line.environments), reservations.usage(line.engine)
+    with_room = [each for each in suitable if _has_room(line, job, each, now)]
+    if not with_room:
+        if line.now_ms - (job.ready_at_ms or line.now_ms) > PATIENCE_MS:
+            for each in suitable:
+                amounts = complete(each, job.wanted, job.is_free)
+                line.held |= lacking(each, amounts, now, job.is_free)
+        return False
     try:
-        granted = reservations.admit(JobId(job.job_id), engine, _suitable(job, environments), now_ms)
+        return reservations.admit(JobId(job.job_id), line.engine, with_room, line.now_ms) is not None
     except NotEnough:
         return False
-    queue.end_turn(job.owner, now_ms)
-    return granted is not None
+
+
+def _has_room(line: Line, job: Job, environment: Document, now: Usage) -> bool:
+    try:
+        granted = grant(environment, job.wanted, job.requested_duration_s, now, job.is_free)
+    except NotEnough:
+        return False
+    taken = {key for key, amount in granted.amounts.items() if amount}
+    return not any(key in taken and where in (HARDWARE, environment["id"]) for where, key in line.held)
 
 
 def _suitable(job: Job, environments: Sequence[Document]) -> list[Document]:

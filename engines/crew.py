@@ -40,7 +40,8 @@ class Crew:
                 carry()
             finally:
                 with self._lock:
-                    self._held.pop(job_id, None)
+                    if self._held.get(job_id, ("", context))[0] == token:
+                        del self._held[job_id]
 
         return (self._slow if is_slow else self._fast).submit(run)
 
@@ -50,9 +51,11 @@ class Crew:
         self._slow.shutdown()
         self._stopped.set()
 
-    def let_go(self, patience_s: float = 2) -> None:
+    def let_go(self, patience_s: float = 0.5) -> None:
         """Wait a little for what is being carried, then give the rest back for another process to take up at once."""
         self._stopped.set()
+        self._fast.shutdown(wait=False, cancel_futures=True)
+        self._slow.shutdown(wait=False, cancel_futures=True)
         until = time.monotonic() + patience_s
         while self._held and time.monotonic() < until:
             time.sleep(0.02)

@@ -20,6 +20,7 @@ def check_daemon(context: Context, *, is_cached: bool = True) -> None:
     """
     if is_cached and time.monotonic() - context.daemon_check.at_s < CHECK_S:
         return
+    context.daemon_check.at_s = float("-inf")  # only a good check is kept
     try:
         found = context.driver.daemon_id()
     except Unavailable as error:
@@ -32,12 +33,12 @@ def check_daemon(context: Context, *, is_cached: bool = True) -> None:
 def _compare(context: Context, found: str) -> None:
     with session():
         row = Engine.get_or_none(Engine.name == context.name)
-        if row is None:
-            return
-        if row.daemon_id is None:
+        if row is not None and row.daemon_id is None:
             first = (Engine.name == context.name) & Engine.daemon_id.is_null()
             Engine.update(daemon_id=found).where(first).execute()
-            return
+            row = Engine.get_by_id(context.name)  # somebody else may have been first
+    if row is None:
+        return
     if row.daemon_id != found:
         problem = f"Engine {context.name} reached daemon {found}, but its work is on daemon {row.daemon_id}."
         _say(context.name, problem)
@@ -47,9 +48,11 @@ def _compare(context: Context, found: str) -> None:
 
 
 def _say(engine: str, problem: str | None) -> None:
-    """Show in the row why no work is taken; null when it is again."""
+    """Show in the row why no work is taken; null when it is again. Said once: each write wakes every watcher."""
+    said = Engine.problem.is_null() if problem is None else Engine.problem == problem
     with session():
-        Engine.update(problem=problem).where(Engine.name == engine).execute()
+        if not Engine.select().where((Engine.name == engine) & said).exists():
+            Engine.update(problem=problem).where(Engine.name == engine).execute()
 
 
 def beat(engine: str, now_ms: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engines.context import Context
-from engines.engine_row import beat
+from engines.engine_row import beat, check_daemon
 from engines.orphans import expire_results, remove_orphans, sweep_storage
 from shared.db import leases, tokens
 from shared.db.connection import session
@@ -47,12 +47,16 @@ def keep_house(context: Context) -> list[str]:
             done.append(name)
         except Unavailable as error:
             log.warning("a duty waits", fields={"duty": name, "cause": error.detail})
+        except Exception:
+            log.exception("a duty failed", fields={"duty": name, "engine": context.name})
         leases.end_duty(name, token, now_ms + every_ms)
     return done
 
 
 def _beat(context: Context) -> None:
+    """Say that we live, and whether the engine does: an idle one must not go on showing a problem that is over."""
     beat(context.name, context.now_ms())
+    check_daemon(context)
 
 
 def _sweep_tokens(context: Context) -> int:

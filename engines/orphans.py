@@ -6,6 +6,7 @@ from engines.context import Context
 from shared.db import jobs, results
 from shared.db.connection import session
 from shared.db.tables import Job
+from shared.errors import JobError
 from shared.logs import logger
 from shared.names import JobId
 
@@ -22,10 +23,17 @@ def remove_orphans(context: Context) -> list[JobId]:
     found = context.driver.list_jobs()
     old = [job_id for job_id, made_at_ms in found.items() if made_at_ms < context.now_ms() - AGE_MS]
     orphans = sorted(set(old) - jobs.unfinished_among(old))
-    for job_id in orphans:
+    return [job_id for job_id in orphans if _remove(context, job_id)]
+
+
+def _remove(context: Context, job_id: JobId) -> bool:
+    try:
         context.driver.remove(job_id)
-        log.info("removed what a lost job left behind", fields={"job_id": job_id, "engine": context.name})
-    return orphans
+    except JobError as error:  # one that cannot be removed must not keep the others
+        log.warning("an orphan stays", fields={"job_id": job_id, "engine": context.name, "cause": error.detail})
+        return False
+    log.info("removed what a lost job left behind", fields={"job_id": job_id, "engine": context.name})
+    return True
 
 
 def expire_results(context: Context) -> int:

@@ -13,6 +13,8 @@ from typing import Any
 from shared.errors import InvalidRequest
 
 MILLI = 1000
+HARDWARE = ""
+"Where what environments share is held."
 Amounts = Mapping[str, int]
 "Resource id → thousandths."
 
@@ -148,6 +150,23 @@ def check_available(environment: Mapping[str, Any], amounts: Amounts, usage: Usa
     most = environment.get("maxJobs")
     if most is not None and usage.jobs.get(environment_id, 0) >= most:
         raise NotEnough("Too many running jobs ")
+
+
+def lacking(environment: Mapping[str, Any], amounts: Amounts, usage: Usage, is_free: bool) -> set[tuple[str, str]]:
+    """What is short now: (environment id, or HARDWARE where environments share it; resource id)."""
+    environment_id = str(environment["id"])
+    here, free = usage.environment.get(environment_id, {}), usage.free.get(environment_id, {})
+    caps = {str(entry["id"]): entry for entry in (environment.get("free") or {}).get("resources", [])}
+    short: set[tuple[str, str]] = set()
+    for entry in environment["resources"]:
+        key, total = str(entry["id"]), to_milli(entry["total"])
+        amount = amounts.get(key, 0)
+        if usage.pool_total.get(key, total) - usage.pool.get(key, 0) < amount:
+            short.add((HARDWARE, key))
+        is_short_of_free = is_free and to_milli(caps.get(key, {}).get("total", 0)) - free.get(key, 0) < amount
+        if total - here.get(key, 0) < amount or is_short_of_free:
+            short.add((environment_id, key))
+    return short
 
 
 def _check_free(environment: Mapping[str, Any], amounts: Amounts, usage: Usage) -> None:

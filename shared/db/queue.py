@@ -8,7 +8,7 @@ from typing import Any
 from peewee import Select, fn
 
 from shared.db.base import DATABASE
-from shared.db.connection import lock_rows, session, transaction
+from shared.db.connection import lock_rows, session
 from shared.db.node_tables import Turn
 from shared.db.tables import Job, Workflow
 from shared.db.watch import notify
@@ -69,10 +69,9 @@ def first_in_line(owner: str, is_for_us: Callable[[Job], bool], depth: int = 50)
 
 
 def end_turn(owner: str, at_ms: int) -> None:
-    """Remember that the owner was served; one with nothing left in line leaves it."""
-    with transaction():
-        Turn.update(served_at_ms=at_ms).where(Turn.owner == owner).execute()
-        leave_if_empty([owner])
+    """Remember that the owner was served; one with nothing left in line leaves it. Part of the caller's transaction."""
+    Turn.update(served_at_ms=at_ms).where(Turn.owner == owner).execute()
+    leave_if_empty([owner])
 
 
 def leave_if_empty(owners: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import fn
 
-from shared.db import events
+from shared.db import events, queue
 from shared.db.connection import lock_rows, session, transaction
 from shared.db.node_tables import Engine, Pool, Reservation
 from shared.db.tables import Job
@@ -77,6 +77,7 @@ def admit(job_id: JobId, engine: str, environments: Sequence[Mapping[str, Any]],
             lease_until_ms=0,
         ).where(Job.job_id == job_id).execute()
         events.insert_event(job_id, job.workflow_id, events.MOVE, to, at_ms)
+        queue.end_turn(job.owner, at_ms)
     return granted
 
 

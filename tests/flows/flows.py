@@ -234,7 +234,7 @@ def storage_goes_while_running(site: Site) -> None:
     site.submit(job(0, max_duration_s=60))
     site.play(0, Phase.RUN, RUNS_ON)
     site.when[0, JobStatus.RUNNING] = lambda: setattr(site.storage, "is_down", True)
-    site.in_(200, lambda: setattr(site.storage, "is_down", False))
+    site.in_(75, lambda: setattr(site.storage, "is_down", False))
 
 
 def engine_is_down(site: Site) -> None:
@@ -270,7 +270,7 @@ def spec_of(site: Site) -> object:
 
 def queue_expires(site: Site) -> None:
     site.offer("local", offered(cpu=1))
-    site.submit(job(0))
+    site.submit(job(0, max_duration_s=200))
     site.play(0, Phase.RUN, RUNS_ON)
     site.submit(job(0), job(1, 0), wait_s=100, owner=BOB)
 

@@ -22,7 +22,6 @@ from shared.db.connection import session
 from shared.db.node_tables import Engine, Lease, PodNonce, Reservation, Turn
 from shared.db.tables import Event, Job, LogChunk, Result
 from shared.engine_config import EngineConfig
-from shared.engine_config import EngineConfig
 from shared.errors import Unavailable
 from shared.lifecycle import JobStatus, is_finished
 from shared.names import Address, JobId, Phase, result_key
@@ -84,7 +83,7 @@ class StorageThatMayBeDown:
 class Play:
     """What one start of a phase does: a script, and what its process does to the node and the world."""
 
-    script: Script = Script()
+    script: Script = field(default_factory=Script)
     act: Act | None = None
 
 
@@ -100,7 +99,11 @@ def says(state: str, **more: Any) -> Act:
 def publishes(site: Site, spec: PhaseSpec) -> None:
     """What the publish command does with what a publishing pod sends, and the pod's report."""
     name = f"outputs-of-{site.index_of[spec.job_id]}.txt"
-    stored = site.storage.write(result_key(spec.job_id, name), [f"what {name} says\n".encode()])
+    try:
+        stored = site.storage.write(result_key(spec.job_id, name), [f"what {name} says\n".encode()])
+    except Unavailable as error:
+        says("failed", code="publish_failed", reason=error.detail)(site, spec)
+        return
     results.record_result(spec.job_id, name, stored, site.clock())
     says("done")(site, spec)
 
@@ -221,26 +224,28 @@ class Site:
         self.checkpoints.start_again()
         self.contexts = {name: self.context(name) for name in self.contexts}
 
-    def pass_(self, engine: str = "local") -> None:
-        """One pass, as cron runs it; killed, a new process follows."""
+    def pass_(self, engine: str = "local") -> bool:
+        """One pass, as cron runs it; killed, a new process follows. Whether there was anything to do."""
         try:
             if self.keeps_house:
                 keep_house(self.contexts[engine])
-            reconcile_once(self.contexts[engine], Inline())  # type: ignore[arg-type]
+            report = reconcile_once(self.contexts[engine], Inline())  # type: ignore[arg-type]
+            return bool(report.admitted or report.leased)
         except Killed:
             self.restart()
         except Unavailable:
             self.clock.advance(2)
+        return True
 
     def settle(self, turns: int = 500) -> None:
         """Pass until every job is finished; time moves on to what is due next."""
         for _ in range(turns):
             self._happen()
-            for engine in list(self.contexts):
-                self.pass_(engine)
+            is_busy = any([self.pass_(engine) for engine in list(self.contexts)])
             if self.is_settled() and not self.later:
                 return
-            self._wait()
+            if not is_busy:
+                self._wait()
         raise AssertionError(f"no end in sight: {self.story()}")
 
     def finish(self) -> None:
