@@ -139,9 +139,7 @@ class DockerDriver:
         return Seen(has_volume=bool(containers) or self._volume(job_id) is not None, containers=containers)
 
     def measure_disk(self, job_id: JobId) -> int | None:
-        """Bytes of the volume and of what the algorithm wrote elsewhere in its container."""
-        if self._enforces_quota():
-            return None
+        """Bytes of the volume and of what the algorithm wrote elsewhere in its container, which no quota bounds."""
         return self._volume_bytes(job_id) + self._layer_bytes(names.container_name(job_id, Phase.RUN))
 
     def stop(self, job_id: JobId, phase: Phase, grace_s: int) -> None:
