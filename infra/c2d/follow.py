@@ -15,8 +15,8 @@ from infra.c2d.jobs import HEADS, PLAIN, STAGE_OF, JobView, exit_code_of, rows
 from infra.c2d.live import LiveBoard
 from infra.c2d.node_client import SERVICES, NodeClient
 from infra.c2d.sse import events
-from infra.c2d.terminal import Screen, clean, size, span
-from infra.c2d.timeline import Board, Happening, gantt
+from infra.c2d.terminal import Screen, clean, span
+from infra.c2d.timeline import Board, Happening, gantt, note_of
 from shared.lifecycle import FINISHED, JobStatus
 
 RECONNECTS = 10
@@ -57,8 +57,9 @@ def listen(client: NodeClient, target: Target, board: Board, screen: Screen) -> 
         for happening, document in stream(client, target, board.last_id):
             if board.apply(happening):
                 screen.json_line(document)
-                if not screen.is_live:
-                    screen.say(plain_line(board, happening))
+                line = "" if screen.is_live else plain_line(board, happening)
+                if line:
+                    screen.say(line)
     except urllib3.exceptions.HTTPError:
         return Unreachable("the node's events broke off", f"c2d status {target.id[:12]} --follow")
     except Unreachable as unreachable:
@@ -90,26 +91,17 @@ def stream(client: NodeClient, target: Target, last_id: int) -> Iterator[tuple[H
 
 
 def plain_line(board: Board, happening: Happening) -> str:
-    """One event as a line of a log."""
+    """One event as a line of a log; empty for a move within a stage."""
     lane = board.lanes[happening.job_id]
-    begin = f"{span(max(0.0, happening.at - board.began)):>9}  job {lane.job.index}  "
     if happening.kind != "move" or happening.status is None:
-        return clean(begin + detail_words(happening))
-    words = PLAIN.get(STAGE_OF[happening.status], "publishing")
-    if happening.status in FINISHED:
+        words = note_of(happening.detail)
+    elif happening.status in FINISHED:
         words = "finished" if happening.status is JobStatus.FINISHED else "failed"
-    reason = str(happening.detail.get("reason") or "")
-    return clean(begin + words + (f" ({reason})" if reason else ""))
-
-
-def detail_words(happening: Happening) -> str:
-    """What a note or a progress event says."""
-    moved = [
-        f"{word} {size(float(happening.detail[name]))}"
-        for name, word in (("downloadedBytes", "downloaded"), ("uploadedBytes", "uploaded"))
-        if happening.detail.get(name)
-    ]
-    return ", ".join(moved) or str(happening.detail.get("text") or json.dumps(happening.detail))
+        words += f" ({happening.detail['reason']})" if happening.detail.get("reason") else ""
+    else:
+        before = [STAGE_OF[status] for _, status in lane.moves[-2:-1]]
+        words = "" if STAGE_OF[happening.status] in before else PLAIN.get(STAGE_OF[happening.status], "publishing")
+    return clean(f"{span(max(0.0, happening.at - board.began)):>9}  job {lane.job.index}  {words}") if words else ""
 
 
 def conclude(board: Board, identity: str, screen: Screen) -> int:

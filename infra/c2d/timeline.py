@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.c2d.jobs import BY_NUMBER, STAGE_OF, STAGES, JobView
-from infra.c2d.terminal import clean, span
+from infra.c2d.terminal import clean, size, span
 from shared.lifecycle import FINISHED, JobStatus
 
 MARKS = {"queue": "·", "image": "▁", "provision": "▒", "run": "█", "publish": "▓"}
@@ -36,6 +36,18 @@ class Happening:
             at=float(document["at"]),
             detail=document.get("detail") or {},
         )
+
+
+def note_of(detail: Mapping[str, Any]) -> str:
+    """What a note or a progress event says, in words."""
+    said = [
+        f"{word} {size(float(detail[name]))}" + (f" of {size(float(total))}" if total and total != detail[name] else "")
+        for name, word in (("downloadedBytes", "downloaded"), ("uploadedBytes", "uploaded"))
+        if detail.get(name) is not None
+        for total in [detail.get("bytesTotal")]
+    ]
+    words = [str(detail[name]) for name in ("reason", "text", "error", "detail") if isinstance(detail.get(name), str)]
+    return ", ".join([*said, *words]) or str(detail.get("state") or "")
 
 
 @dataclass(frozen=True)
@@ -97,19 +109,21 @@ class Board:
     def __init__(self, jobs: Iterable[JobView]) -> None:
         self.lanes = {job.job_id: Lane(job) for job in sorted(jobs, key=lambda job: job.index)}
         self.last_id = 0
+        self._seen: set[int] = set()
         self.began = min((lane.job.created_at for lane in self.lanes.values()), default=0.0)
 
     def apply(self, happening: Happening) -> bool:
         """Take an event in; tells whether it was new."""
         lane = self.lanes.get(happening.job_id)
-        if lane is None or (happening.id and happening.id <= self.last_id):
+        if lane is None or happening.id in self._seen:
             return False
+        self._seen.add(happening.id)
         self.last_id = max(self.last_id, happening.id)
         if happening.kind == "move" and happening.status is not None:
             lane.moves.append((happening.at, happening.status))
         lane.downloaded = int(happening.detail.get("downloadedBytes") or lane.downloaded)
         lane.uploaded = int(happening.detail.get("uploadedBytes") or lane.uploaded)
-        lane.note = str(happening.detail.get("text") or happening.detail.get("reason") or lane.note)
+        lane.note = "" if happening.kind == "move" else note_of(happening.detail)
         return True
 
     def refresh(self, jobs: Iterable[JobView]) -> None:
