@@ -17,7 +17,7 @@ def respond(call: Call) -> Reply:
     """Write the workflow, its jobs and the nonce at once; answer with a record for each job, in order."""
     decrypt = call.services.decrypt
     workflow = submission.read(call.body, decrypt)
-    workflow_id, _ = submission.submit(
+    workflow_id, ids = submission.submit(
         Submission(
             workflow=workflow,
             owner=call.signer.address,
@@ -28,7 +28,7 @@ def respond(call: Call) -> Reply:
             decrypt_login=lambda hex_text: submission.login(decrypt, hex_text),
         )
     )
-    rows = job_views.get_workflow(workflow_id)
+    rows = sorted(job_views.get_workflow(workflow_id), key=lambda row: ids.index(row.job.job_id))
     is_command = workflow.door == "command"
     prefix = (workflow.jobs[0].environment_id or "").partition("-")[0] if is_command else ""
     return Reply([job_view(row, is_known=True, shows_metadata=True, prefix=prefix) for row in rows])
