@@ -51,6 +51,10 @@ class Flow:
     runs: tuple[int, ...]
     is_short: bool = False
     "Among those that are killed everywhere in the everyday set."
+    may_have_image_log: bool = False
+    "Whether it has one depends on how far the pull came; a file without its row goes when the results expire."
+    may_be_saved: bool = False
+    "A pod that was lost in the moment in which the pass died is started once more than it would have been."
 
 
 def one_job(site: Site) -> None:
@@ -290,7 +294,7 @@ FLOWS: dict[str, Flow] = {
     "one at a time": Flow(one_at_a_time, (GOOD,) * 3, (1, 1, 1)),
     "stopped in line": Flow(stopped_in_line, (GOOD, STOPPED), (1, 0)),
     "stopped before it is ready": Flow(stopped_before_ready, (GOOD, STOPPED, DEPENDENCY), (1, 0, 0)),
-    "stopped while pulling": Flow(stopped_while_pulling, (STOPPED,), (0,), is_short=True),
+    "stopped while pulling": Flow(stopped_while_pulling, (STOPPED,), (0,), is_short=True, may_have_image_log=True),
     "stopped while making the volume": Flow(stopped_while_making_the_volume, (STOPPED,), (0,)),
     "stopped while provisioning": Flow(stopped_while_provisioning, (STOPPED,), (0,)),
     "stopped while running": Flow(stopped_while_running, (STOPPED, DEPENDENCY), (1, 0)),
@@ -298,7 +302,7 @@ FLOWS: dict[str, Flow] = {
     "all stopped": Flow(stopped_all, (STOPPED, GOOD, STOPPED, STOPPED), (1, 1, 0, 0)),
     "timeout": Flow(timeout, (TIMEOUT,), (1,)),
     "deaf to SIGTERM": Flow(deaf_to_sigterm, (TIMEOUT,), (1,)),
-    "crashing": Flow(crashing, (CRASHED, DEPENDENCY), (1, 0), is_short=True),
+    "crashing": Flow(crashing, (CRASHED, DEPENDENCY), (1, 0)),
     "out of memory": Flow(out_of_memory, (("run_failed", "oom"),), (1,)),
     "disk exceeded": Flow(disk_exceeded, (("disk_exceeded", "disk"),), (1,)),
     "missing image": Flow(missing_image, (("image_pull_failed", "error"), DEPENDENCY), (0, 0), is_short=True),
@@ -314,6 +318,7 @@ FLOWS: dict[str, Flow] = {
             lost(phase, times, play),
             (GOOD,) if times < 4 else ((failed, "lost"),),
             (0,) if phase is Phase.PROVISION and times == 4 else (1,),
+            may_be_saved=times == 4,
         )
         for phase, failed in ((Phase.PROVISION, "data_failed"), (Phase.PUBLISH, "publish_failed"))
         for how, play in (("deleted", LOST), ("killed", KILLED))

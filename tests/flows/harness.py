@@ -18,6 +18,7 @@ from engines.observation import ContainerState
 from engines.phases import Pods
 from engines.reconcile import reconcile_once
 from shared.db import jobs, results, workflows
+from shared.db.base import DATABASE
 from shared.db.connection import session
 from shared.db.node_tables import Engine, Lease, PodNonce, Reservation, Turn
 from shared.db.tables import Event, Job, LogChunk, Result
@@ -167,9 +168,9 @@ class Site:
     "Whether each pass does the duties beside the jobs as well."
 
     def __post_init__(self) -> None:
-        root = self.folder / secrets.token_hex(4)
-        root.mkdir()
-        self.storage = StorageThatMayBeDown(LocalStorage(root))
+        self.root = self.folder / secrets.token_hex(4)
+        self.root.mkdir()
+        self.storage = StorageThatMayBeDown(LocalStorage(self.root))
         self.box = SecretBox(b"\x07" * 32)
         self.contexts: dict[str, Context] = {}
         self.offer("local", offered())
@@ -220,7 +221,9 @@ class Site:
         return replace(play.script, act=act)
 
     def restart(self) -> None:
-        """The process is dead; a new one starts."""
+        """The process is dead, its connections are cut; a new one starts."""
+        DATABASE.obj.manual_close()
+        DATABASE.obj.close_all()
         self.checkpoints.start_again()
         self.contexts = {name: self.context(name) for name in self.contexts}
 
@@ -241,7 +244,7 @@ class Site:
         """Pass until every job is finished; time moves on to what is due next."""
         for _ in range(turns):
             self._happen()
-            is_busy = any([self.pass_(engine) for engine in list(self.contexts)])
+            is_busy = sum(self.pass_(engine) for engine in list(self.contexts))
             if self.is_settled() and not self.later:
                 return
             if not is_busy:

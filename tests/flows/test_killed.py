@@ -1,0 +1,75 @@
+"""Killed anywhere: each flow again with the process killed before and after every verb, storage write and SQL write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.names import Phase
+from tests.databases import empty
+from tests.flows.flows import FLOWS, GOOD, Flow
+from tests.flows.harness import Site
+from tests.flows.killable import watched_database
+
+SHORT = [name for name, flow in FLOWS.items() if flow.is_short]
+
+
+def run(flow: Flow, folder: Path, kill_at: int | None = None) -> Site:
+    """One flow from an empty database to its end; the process dies at the place, once. Nobody tidies up after it."""
+    empty()
+    site = Site(folder)
+    flow.build(site)
+    site.checkpoints.kill_at = kill_at
+    with watched_database(site.checkpoints):
+        site.settle(2000)
+    return site
+
+
+def kill_at_each(flow: Flow, folder: Path, start: int = 1, step: int = 1) -> None:
+    """The same outcome as if nobody had been killed, no algorithm run twice, nothing left."""
+    clean = run(flow, folder)
+    wanted, places = clean.outcome(), len(clean.checkpoints.names)
+    assert tuple(clean.ends()) == flow.ends and clean.leftovers() == {}
+    wrong = []
+    for place in range(start, places + 1, step):
+        site = run(flow, folder, place)
+        name = site.checkpoints.names[place - 1]
+        problem = differences(flow, wanted, site)
+        if problem:
+            wrong.append(f"killed at {place} ({name}): {problem}")
+    assert not wrong, f"{len(wrong)} of {places}:\n" + "\n".join(wrong[:12])
+
+
+def differences(flow: Flow, wanted: list[dict[str, Any]], site: Site) -> dict[str, Any]:
+    """What is not as it was without a kill."""
+    found = {
+        f"{index}.{key}": (before[key], after[key])
+        for index, (before, after) in enumerate(zip(wanted, site.outcome(), strict=True))
+        for key in before
+        if before[key] != after[key]
+    }
+    if flow.may_have_image_log:
+        found = {key: what for key, what in found.items() if key != "0.files"}
+        (site.root / site.order[0] / "image.log").unlink(missing_ok=True)
+    if flow.may_be_saved and site.ends() == [GOOD] and site.runs(0, Phase.RUN) == 1:
+        found = {}
+    return found | site.leftovers()
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_killed_anywhere_the_outcome_is_the_same(quick_database: str, tmp_path: Path, name: str) -> None:
+    kill_at_each(FLOWS[name], tmp_path)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", [name for name in FLOWS if name not in SHORT])
+def test_killed_anywhere_in_a_longer_flow(quick_database: str, tmp_path: Path, name: str) -> None:
+    kill_at_each(FLOWS[name], tmp_path)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", SHORT)
+def test_killed_anywhere_on_both_databases(database: str, tmp_path: Path, name: str) -> None:
+    kill_at_each(FLOWS[name], tmp_path, step=3)
