@@ -61,11 +61,12 @@ def _look(wanted: Wanted, after: int, told: Collection[int]) -> tuple[bool, list
     """
     with session():
         is_over = job_views.all_finished(wanted)
-        return is_over, events.list_events(
+        found = events.list_events(
             job_ids=[job_views.bare(wanted.job_id)] if wanted.job_id else [],
             workflow_id=wanted.workflow_id,
-            after=after,
+            after=max(after, max(told, default=0) - OVERLAP),
         )
+        return is_over, [event for event in found if event.id not in told]
 
 
 def _message(document: dict[str, Any]) -> bytes:
