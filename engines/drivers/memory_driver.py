@@ -184,6 +184,7 @@ class MemoryDriver:
     def watch(self, wake: Callable[[JobId], None], is_stopped: Callable[[], bool]) -> None:
         """Wake for every job on each change."""
         while not is_stopped():
+            self._reach()
             with self._world.changed:
                 has_changed = self._world.changed.wait(timeout=0.05)
             for engine, job_id, _ in list(self._world.containers) if has_changed else []:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from engines.drivers.base import Driver, PhaseSpec
 from engines.drivers.docker_driver import DockerDriver
+from engines.drivers.memory_driver import MemoryDriver, Script, World
 from engines.drivers.process_driver import ProcessDriver
 from engines.observation import ContainerSeen
 from shared.names import JobId, Phase, new_job_id
@@ -112,4 +114,38 @@ def process_backend(folder: Path) -> Iterator[Backend]:
     backend.clean()
 
 
-BACKENDS = {"docker": docker_backend, "process": process_backend}
+SAID = {"one": b"one\ntwo\nthree", "up": b"up\n", "ready": b"ready\n"}
+"What the contract's scripts print, by the first word they say."
+
+
+@contextmanager
+def memory_backend(folder: Path) -> Iterator[Backend]:
+    """A world in memory, whose containers do as the contract's scripts would."""
+    world = World()
+
+    def opened(engine: str, world: World = world) -> MemoryDriver:
+        return MemoryDriver(engine, world, memory_script, lambda: time.time_ns() // 1_000_000)
+
+    backend = Backend(
+        open=opened,
+        image="any:1",
+        missing_image="missing:1",
+        unreachable=opened("unreachable", World(is_down=True)),
+    )
+    yield backend
+    backend.clean()
+
+
+def memory_script(spec: PhaseSpec) -> Script:
+    """A shell script of the contract, as far as memory can follow it."""
+    command = spec.command or ()
+    if command[0] != "sh":
+        return Script(start_error=f"The command cannot be started: {command[0]}: not found")
+    said = re.match(r"echo (\w+)", command[2])
+    exits = re.search(r"exit (\d+)", command[2])
+    sleeps = re.search(r"sleep \d\d", command[2])
+    exit_code = None if sleeps else int(exits[1]) if exits else 0
+    return Script(exit_code=exit_code, log=SAID[said[1]] if said else b"")
+
+
+BACKENDS = {"docker": docker_backend, "process": process_backend, "memory": memory_backend}

@@ -18,9 +18,12 @@ from tests.contracts.driver_backends import BACKENDS, Backend, until
 from tests.needs import needs
 
 NEEDS = {"docker": ("docker",), "process": ("namespaces",), "memory": ()}
+ALL = [pytest.param(name, marks=needs(*NEEDS[name])) for name in BACKENDS]
+real = pytest.mark.parametrize("engine", [param for param in ALL if param.values != ("memory",)], indirect=True)
+"For what takes programs that truly run: files, networks, limits."
 
 
-@pytest.fixture(params=[pytest.param(name, marks=needs(*NEEDS[name])) for name in BACKENDS])
+@pytest.fixture(params=ALL)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     with BACKENDS[request.param](tmp_path) as backend:
         yield backend
@@ -45,6 +48,7 @@ def test_a_running_phase_is_seen_running(engine: Backend) -> None:
     assert seen.containers[Phase.RUN].exit_code is None
 
 
+@real
 def test_what_ran_is_not_started_again(engine: Backend) -> None:
     job = engine.job()
     first = engine.run(job, "echo ran >>/data/runs")
@@ -54,6 +58,7 @@ def test_what_ran_is_not_started_again(engine: Backend) -> None:
     assert engine.log(job, Phase.PUBLISH) == b"ran\n"
 
 
+@real
 def test_started_by_many_at_once_it_runs_once(engine: Backend) -> None:
     job = engine.job()
     spec = engine.spec(job, "echo ran >>/data/runs; sleep 2")
@@ -89,6 +94,7 @@ def test_a_log_is_read_whole_and_from_an_offset(engine: Backend) -> None:
     assert engine.log(job, offset=13) == b"" and engine.log(job, offset=99) == b""
 
 
+@real
 def test_a_large_log_comes_in_pieces(engine: Backend) -> None:
     job = engine.job()
     engine.run(job, "yes 0123456789abcde | head -c 4000000")
@@ -98,6 +104,7 @@ def test_a_large_log_comes_in_pieces(engine: Backend) -> None:
     assert engine.log(job, offset=3_999_990) == b"6789abcde\n"
 
 
+@real
 def test_a_log_can_be_read_while_it_grows(engine: Backend) -> None:
     job = engine.job()
     engine.driver.ensure_started(engine.spec(job, "echo one; while [ ! -e /data/go ]; do sleep 0.05; done; echo two"))
@@ -111,6 +118,7 @@ def test_where_nothing_ran_the_log_is_empty(engine: Backend) -> None:
     assert engine.log(engine.job()) == b"" and engine.log(new_job_id()) == b""
 
 
+@real
 def test_stopping_asks_first(engine: Backend) -> None:
     job = engine.job()
     script = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
@@ -133,6 +141,7 @@ def test_a_program_without_a_handler_ends_at_once_when_asked(engine: Backend) ->
     assert seen is not None and seen.exit_code == 143
 
 
+@real
 def test_what_does_not_listen_is_killed_after_the_grace(engine: Backend) -> None:
     job = engine.job()
     engine.driver.ensure_started(engine.spec(job, "trap '' TERM; echo ready; while :; do sleep 0.05; done"))
@@ -153,6 +162,7 @@ def test_what_does_not_run_is_stopped_already(engine: Backend) -> None:
     assert engine.driver.observe(job).exited(Phase.RUN) == seen
 
 
+@real
 def test_one_phase_sees_the_files_of_the_one_before(engine: Backend) -> None:
     job = engine.job()
     engine.run(job, "mkdir /data/outputs; echo left >/data/outputs/file", Phase.PROVISION)
@@ -160,6 +170,7 @@ def test_one_phase_sees_the_files_of_the_one_before(engine: Backend) -> None:
     assert engine.log(job) == b"left\n"
 
 
+@real
 def test_one_job_does_not_see_the_files_of_another(engine: Backend) -> None:
     one, other = engine.job(), engine.job()
     engine.run(one, "touch /data/mine")
@@ -167,12 +178,14 @@ def test_one_job_does_not_see_the_files_of_another(engine: Backend) -> None:
     assert engine.log(other) == b""
 
 
+@real
 def test_an_algorithm_has_no_network(engine: Backend) -> None:
     job = engine.job()
     engine.run(job, "tail -n +3 /proc/net/dev | cut -d: -f1; tail -n +2 /proc/net/route")
     assert engine.log(job).split() == [b"lo"]
 
 
+@real
 def test_the_environment_is_delivered_and_secrets_are_never_shown(engine: Backend) -> None:
     job = engine.job()
     secret = "s3cret value $HOME"
@@ -185,6 +198,7 @@ def test_the_environment_is_delivered_and_secrets_are_never_shown(engine: Backen
     assert "PLAIN" in shown and "s3cret" not in shown and "s3cret" not in repr(spec)
 
 
+@real
 def test_too_much_memory_ends_the_phase_and_says_why(engine: Backend) -> None:
     job = engine.job()
     seen = engine.run(job, "head -c 400m /dev/zero | tail", memory_bytes=48 << 20)
@@ -192,6 +206,7 @@ def test_too_much_memory_ends_the_phase_and_says_why(engine: Backend) -> None:
     assert not seen.was_killed
 
 
+@real
 def test_too_many_processes_cannot_be_started(engine: Backend) -> None:
     job = engine.job()
     script = "i=0; while [ $i -lt 60 ]; do sleep 2 & i=$((i+1)); done; echo all started"
@@ -224,6 +239,7 @@ def test_of_an_unknown_job_there_is_nothing(engine: Backend) -> None:
     engine.driver.remove(new_job_id())
 
 
+@real
 def test_a_volume_is_made_once(engine: Backend) -> None:
     job = engine.job()
     engine.run(job, "echo kept >/data/file")
@@ -233,6 +249,7 @@ def test_a_volume_is_made_once(engine: Backend) -> None:
     assert engine.log(job, Phase.PUBLISH) == b"kept\n"
 
 
+@real
 def test_only_what_has_ended_is_restarted(engine: Backend) -> None:
     job = engine.job()
     script = "echo ran >>/data/runs; cat /data/runs; while [ ! -e /data/go ]; do sleep 0.05; done"
@@ -254,6 +271,7 @@ def test_what_never_ran_can_be_restarted(engine: Backend) -> None:
     assert engine.ended(job, Phase.PUBLISH).exit_code == 4
 
 
+@real
 def test_disk_use_is_seen_from_outside(engine: Backend) -> None:
     job = engine.job()
     before = engine.driver.measure_disk(job)
