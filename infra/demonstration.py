@@ -69,7 +69,8 @@ def main() -> int:
     signal.signal(signal.SIGHUP, interrupt)
     began = time.monotonic()
     try:
-        play(arguments.folder.absolute(), choose_stage(arguments.engine))
+        stage = choose_stage(arguments.engine)
+        play(arguments.folder.absolute() / stage.engine, stage)
     except Failure as failure:
         print(f"demo: {failure.sentence}\n      {failure.hint}".rstrip(), file=sys.stderr)
         return failure.exit_code

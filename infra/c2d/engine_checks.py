@@ -14,8 +14,10 @@ from infra.c2d.checks import Check
 from infra.c2d.docker_here import docker_capabilities, docker_time, find_image
 from infra.c2d.failures import Failure
 from infra.c2d.reach import from_container, reach_node
+from shared.db import engines
+from shared.db.connection import session
 from shared.engine_config import EngineConfig
-from shared.errors import C2DError
+from shared.errors import C2DError, Unavailable
 from shared.settings import NodeSettings
 
 CLOCK_TOLERANCE_S = 5.0
@@ -25,6 +27,23 @@ FORBIDDEN = ("169.254.169.254:80", "10.0.0.1:80", "192.168.0.1:80", "172.16.0.1:
 
 def examine(engine: EngineConfig, settings: NodeSettings) -> list[Check]:
     """Everything about one engine."""
+    return [*work(engine), *machine(engine, settings)]
+
+
+def work(engine: EngineConfig) -> list[Check]:
+    """Whether its passes take work; nothing to say where there is no database to ask."""
+    try:
+        with session():
+            reason = engines.why_idle(engine.name)
+    except Unavailable:
+        return []
+    return (
+        [Check(f"engine {engine.name}: work", "warn", f"takes none: {reason}", "see its pass's log")] if reason else []
+    )
+
+
+def machine(engine: EngineConfig, settings: NodeSettings) -> list[Check]:
+    """What the engine runs on."""
     if engine.type == "docker":
         return docker_checks(engine, settings)
     if engine.type == "process":

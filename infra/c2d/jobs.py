@@ -115,7 +115,7 @@ def rows(jobs: Sequence[JobView]) -> list[list[str]]:
         [
             str(job.index),
             job.job_id[:12],
-            ", ".join(indexes.get(earlier, earlier) for earlier in job.run_after) or "-",
+            ", ".join(sorted(indexes.get(earlier, earlier) for earlier in job.run_after)) or "-",
             job.outcome(),
             span(job.run_s) if job.run_s else "-",
             job.took(),

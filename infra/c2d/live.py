@@ -35,7 +35,7 @@ class LiveBoard(Live):
             table.add_column(head, no_wrap=True, overflow="ellipsis")
         indexes = {lane.job.job_id: str(lane.job.index) for lane in self._board.lanes.values()}
         for lane in self._board.lanes.values():
-            after = ", ".join(indexes.get(earlier, "…") for earlier in lane.job.run_after) or "-"
+            after = ", ".join(sorted(indexes.get(earlier, "…") for earlier in lane.job.run_after)) or "-"
             stages = [self._stage(lane, position) for position in range(len(STAGES))]
             table.add_row(
                 str(lane.job.index),

@@ -96,7 +96,7 @@ def chosen_engines(
         return [with_pods(engine, notices) if engine.type == "docker" else engine for engine in settings.engines]
     [local] = settings.engines[:1]
     if wish.engine == "process":
-        return [replace(local, type="process", connection={})]
+        return [processes(local)]
     try:
         docker_capabilities(local.name, {})
         return [with_pods(replace(local, type="docker", connection={}), notices)]
@@ -104,7 +104,12 @@ def chosen_engines(
         if wish.engine == "docker":
             raise
         notices.append(f"Docker cannot be used: {failure.sentence}")
-        return [replace(local, type="process", connection={})]
+        return [processes(local)]
+
+
+def processes(engine: EngineConfig) -> EngineConfig:
+    """The same environments as processes, under a name of their own: a name stays with the engine it first meant."""
+    return replace(engine, name="process", type="process", connection={})
 
 
 def with_pods(engine: EngineConfig, notices: list[str]) -> EngineConfig:

@@ -9,7 +9,7 @@ from shared.db.watch import notify
 
 def engine_names() -> list[str]:
     """Every engine that a pass has reported, by name."""
-    return [row[0] for row in Engine.select(Engine.name).order_by(Engine.name).tuples()]
+    return [str(row.name) for row in Engine.select(Engine.name).order_by(Engine.name)]
 
 
 def set_draining(name: str, is_draining: bool) -> None:
@@ -21,3 +21,11 @@ def set_draining(name: str, is_draining: bool) -> None:
 def count_unfinished(name: str) -> int:
     """How many jobs were given to the engine and have not ended."""
     return int(Job.select().where((Job.engine == name) & Job.due_at_ms.is_null(False)).count())
+
+
+def why_idle(name: str) -> str | None:
+    """Why the engine takes no work now: what its pass found, or that it drains; null where it does, or is unknown."""
+    row = Engine.get_or_none(Engine.name == name)
+    if row is None:
+        return None
+    return row.problem or ("it drains" if row.is_draining else None)
