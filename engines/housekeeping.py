@@ -7,8 +7,9 @@ from collections.abc import Callable
 from engines.context import Context
 from engines.engine_row import beat, check_daemon
 from engines.orphans import expire_results, remove_orphans, sweep_storage
-from shared.db import leases, tokens
+from shared.db import tokens
 from shared.db.connection import session
+from shared.db.duties import due_duties, end_duty, take_duty
 from shared.errors import Unavailable
 from shared.logs import logger
 from shared.names import new_token
@@ -37,10 +38,10 @@ def keep_house(context: Context) -> list[str]:
     done = []
     now_ms = context.now_ms()
     all_duties = duties(context)
-    for name in leases.due_duties(all_duties, now_ms):
+    for name in due_duties(all_duties, now_ms):
         every_ms, duty = all_duties[name]
         token = new_token()
-        if not leases.take_duty(name, token, now_ms, LEASE_MS):
+        if not take_duty(name, token, now_ms, LEASE_MS):
             continue
         try:
             duty(context)
@@ -49,7 +50,7 @@ def keep_house(context: Context) -> list[str]:
             log.warning("a duty waits", fields={"duty": name, "cause": error.detail})
         except Exception:
             log.exception("a duty failed", fields={"duty": name, "engine": context.name})
-        leases.end_duty(name, token, now_ms + every_ms)
+        end_duty(name, token, now_ms + every_ms)
     return done
 
 

@@ -38,9 +38,7 @@ class C2DError(Exception):
 class CallerError(C2DError):
     """The caller can fix it."""
 
-    status = 400
-    code = "invalid_request"
-    title = "Invalid request"
+    status, code, title = 400, "invalid_request", "Invalid request"
 
 
 class InvalidRequest(CallerError):
@@ -50,81 +48,61 @@ class InvalidRequest(CallerError):
 class Unauthorized(CallerError):
     """Nobody knows who is calling."""
 
-    status = 401
-    code = "unauthorized"
-    title = "Not authenticated"
+    status, code, title = 401, "unauthorized", "Not authenticated"
 
 
 class Forbidden(CallerError):
     """The caller is known and not allowed."""
 
-    status = 403
-    code = "forbidden"
-    title = "Not allowed"
+    status, code, title = 403, "forbidden", "Not allowed"
 
 
 class NotFound(CallerError):
     """There is no such thing, or not for this caller."""
 
-    status = 404
-    code = "not_found"
-    title = "Not found"
+    status, code, title = 404, "not_found", "Not found"
 
 
 class NotAvailable(CallerError):
     """This node does not offer it: not configured or not built."""
 
-    status = 404
-    code = "not_available"
-    title = "Not available on this node"
+    status, code, title = 404, "not_available", "Not available on this node"
 
 
 class MethodNotAllowed(CallerError):
     """The route exists, the method does not."""
 
-    status = 405
-    code = "method_not_allowed"
-    title = "Method not allowed"
+    status, code, title = 405, "method_not_allowed", "Method not allowed"
 
 
 class Conflict(CallerError):
     """The right call at the wrong moment."""
 
-    status = 409
-    code = "conflict"
-    title = "Not in this state"
+    status, code, title = 409, "conflict", "Not in this state"
 
 
 class PayloadTooLarge(CallerError):
     """More bytes than this call takes."""
 
-    status = 413
-    code = "payload_too_large"
-    title = "Too large"
+    status, code, title = 413, "payload_too_large", "Too large"
 
 
 class RangeNotSatisfiable(CallerError):
     """The range asked for lies outside the file; `size_bytes` among the facts."""
 
-    status = 416
-    code = "range_not_satisfiable"
-    title = "Range not satisfiable"
+    status, code, title = 416, "range_not_satisfiable", "Range not satisfiable"
 
 
 class TooManyRequests(CallerError):
     """Slow down; `retry_after_s` among the facts."""
 
-    status = 429
-    code = "too_many_requests"
-    title = "Too many requests"
+    status, code, title = 429, "too_many_requests", "Too many requests"
 
 
 class Unavailable(C2DError):
     """Out of reach now; the same call may succeed later. "Could not look" is never "not there"."""
 
-    status = 503
-    code = "unavailable"
-    title = "Temporarily unavailable"
+    status, code, title = 503, "unavailable", "Temporarily unavailable"
 
 
 class JobError(C2DError):
@@ -144,6 +122,4 @@ class SettingsError(C2DError):
 class DigestMismatch(CallerError):
     """The bytes that arrived are not those the digest announced."""
 
-    status = 400
-    code = "digest_mismatch"
-    title = "Digest mismatch"
+    status, code, title = 400, "digest_mismatch", "Digest mismatch"

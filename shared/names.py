@@ -1,7 +1,6 @@
 """Own every name made outside the database: ids, containers, volumes, labels, storage keys.
 
-All are derived from the job id alone, so a second attempt finds what the first one made.
-"""
+All are derived from the job id alone, so a second attempt finds what the first one made."""
 
 from __future__ import annotations
 
@@ -29,11 +28,6 @@ class Phase(StrEnum):
 def new_job_id() -> JobId:
     """64 hex characters; no `-`, which separates the engine's hash from the id on the wire."""
     return JobId(secrets.token_hex(32))
-
-
-def new_workflow_id() -> WorkflowId:
-    """64 hex characters."""
-    return WorkflowId(secrets.token_hex(32))
 
 
 def new_token() -> str:

@@ -1,15 +1,15 @@
-"""Own leases: a pass's short hold on a job or a duty, with a fencing token that every later write names."""
+"""Own leases: a pass's short hold on a job, with a fencing token that every later write names."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from peewee import SQL, Case, Select, fn
 
 from shared.db.base import DATABASE
 from shared.db.connection import lock_rows, session, transaction
-from shared.db.node_tables import Lease, Turn
+from shared.db.node_tables import Turn
 from shared.db.tables import Job
 from shared.names import JobId
 
@@ -48,17 +48,6 @@ def lease_due(engine: str, now_ms: int, token: str, lease_ms: int, limit: int) -
     return ids
 
 
-def lease_one(job_id: JobId, now_ms: int, token: str, lease_ms: int) -> bool:
-    """Lease one job if nobody else holds it."""
-    until = now_ms + lease_ms
-    with session():
-        return bool(
-            Job.update(lease_token=token, lease_until_ms=until, due_at_ms=until)
-            .where((Job.job_id == job_id) & (Job.lease_until_ms <= now_ms) & Job.due_at_ms.is_null(False))
-            .execute()
-        )
-
-
 def renew(job_ids: Collection[JobId], token: str, until_ms: int) -> None:
     """Keep what is still ours; a wake that came meanwhile (an earlier due time) stays."""
     if not job_ids:
@@ -90,33 +79,3 @@ def release(job_id: JobId, token: str, due_at_ms: int, *, error: str | None = No
     }
     with session():
         return bool(Job.update(changes).where((Job.job_id == job_id) & (Job.lease_token == token)).execute())
-
-
-def due_duties(names: Iterable[str], now_ms: int) -> list[str]:
-    """Which of the named duties are due and nobody's; one query."""
-    with session():
-        not_due = (Lease.until_ms > now_ms) | (Lease.next_at_ms > now_ms)
-        rest = {row.name for row in Lease.select(Lease.name).where(not_due)}
-    return [name for name in names if name not in rest]
-
-
-def take_duty(name: str, token: str, now_ms: int, lease_ms: int) -> bool:
-    """Lease a named duty that is due, for one pass on one machine at a time."""
-    with transaction():
-        Lease.insert(name=name, token="", until_ms=0, next_at_ms=0).on_conflict_ignore().execute()
-        free = (Lease.name == name) & (Lease.until_ms <= now_ms) & (Lease.next_at_ms <= now_ms)
-        return bool(Lease.update(token=token, until_ms=now_ms + lease_ms).where(free).execute())
-
-
-def end_duty(name: str, token: str, next_at_ms: int) -> None:
-    """Give a duty back and say when it is due again."""
-    with session():
-        ours = (Lease.name == name) & (Lease.token == token)
-        Lease.update(until_ms=0, next_at_ms=next_at_ms).where(ours).execute()
-
-
-def holders(job_ids: Sequence[JobId]) -> dict[JobId, str | None]:
-    """Job id → the token that holds it; for tests and `doctor`."""
-    with session():
-        rows = Job.select(Job.job_id, Job.lease_token).where(Job.job_id.in_(list(job_ids)))
-        return {JobId(row.job_id): row.lease_token for row in rows}

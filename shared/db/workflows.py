@@ -16,7 +16,7 @@ from shared.db.tables import Dependency, Input, Job
 from shared.db.tables import Workflow as WorkflowRow
 from shared.errors import InvalidRequest
 from shared.lifecycle import JobStatus, has_succeeded, is_finished
-from shared.names import Address, JobId, WorkflowId, new_job_id, new_workflow_id
+from shared.names import Address, JobId, WorkflowId, new_job_id
 from shared.secrets import SecretBox
 from shared.workflow import JobRequest, Workflow
 
@@ -41,7 +41,7 @@ class Submission:
 def insert(submission: Submission) -> tuple[WorkflowId, list[JobId]]:
     """Write everything in one transaction; jobs that wait for nothing are in line. Raises: InvalidRequest."""
     workflow = submission.workflow
-    workflow_id = new_workflow_id()
+    workflow_id = WorkflowId(new_job_id())
     ids: Ids = {job.index: new_job_id() for job in workflow.jobs}
     with transaction():
         _insert_workflow(submission, workflow_id)
