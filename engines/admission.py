@@ -19,6 +19,8 @@ from shared.names import JobId
 from shared.placement import HARDWARE, NotEnough, Usage, complete, grant, lacking, may_use
 
 OWNERS_AT_ONCE = 100
+TRIES = 10
+"For one turn, while other passes admit the same owner's jobs."
 PATIENCE_MS = 600_000
 "How long a job is passed over before it holds back what others would take."
 
@@ -53,16 +55,23 @@ def admit_waiting(engine: str, now_ms: int) -> int:
 
 
 def _has_turn(line: Line, owner: str) -> bool:
-    """Whether the owner's first job was admitted."""
-    job = queue.first_in_line(owner, lambda job: bool(_suitable(job, line.environments)))
-    if job is not None and _serve(line, job):
-        return True
+    """Whether the owner's first job was admitted; one that somebody else takes meanwhile is not missed."""
+    for _ in range(TRIES):
+        job = queue.first_in_line(owner, lambda job: bool(_suitable(job, line.environments)))
+        is_served = job is not None and _serve(line, job)
+        if is_served:
+            return True
+        if is_served is False:
+            break
     line.passed_over.add(owner)
     return False
 
 
-def _serve(line: Line, job: Job) -> bool:
-    """Look without a lock first: a full engine with many in line is looked over at every wake."""
+def _serve(line: Line, job: Job) -> bool | None:
+    """Whether there was room; null where the job is not in line any more.
+
+    Looks without a lock first: a full engine with many in line is looked over at every wake.
+    """
     suitable, now = _suitable(job, line.environments), reservations.usage(line.engine)
     with_room = [each for each in suitable if _has_room(line, job, each, now)]
     if not with_room:
@@ -72,9 +81,10 @@ def _serve(line: Line, job: Job) -> bool:
                 line.held |= lacking(each, amounts, now, job.is_free)
         return False
     try:
-        return reservations.admit(JobId(job.job_id), line.engine, with_room, line.now_ms) is not None
+        granted = reservations.admit(JobId(job.job_id), line.engine, with_room, line.now_ms)
     except NotEnough:
         return False
+    return True if granted else None
 
 
 def _has_room(line: Line, job: Job, environment: Document, now: Usage) -> bool:

@@ -64,7 +64,8 @@ def owners_in_turn(limit: int, passed_over: Collection[str] = ()) -> list[str]:
 def first_in_line(owner: str, is_for_us: Callable[[Job], bool], depth: int = 50) -> Job | None:
     """The owner's longest waiting ready job that this engine could ever take; looks `depth` jobs deep."""
     with session():
-        line = Job.select().where((Job.owner == owner) & READY).order_by(Job.ready_at_ms, Job.index).limit(depth)
+        mine = (Job.owner == owner) & READY & (Job.stop_requested == False)  # noqa: E712 - SQL, not Python
+        line = Job.select().where(mine).order_by(Job.ready_at_ms, Job.index).limit(depth)
         return next((job for job in line if is_for_us(job)), None)
 
 

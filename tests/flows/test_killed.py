@@ -14,6 +14,7 @@ from tests.flows.harness import Site
 from tests.flows.killable import watched_database
 
 SHORT = [name for name, flow in FLOWS.items() if flow.is_short]
+LONGER = [name for name in FLOWS if name not in SHORT]
 
 
 def run(flow: Flow, folder: Path, kill_at: int | None = None) -> Site:
@@ -27,19 +28,27 @@ def run(flow: Flow, folder: Path, kill_at: int | None = None) -> Site:
     return site
 
 
-def kill_at_each(flow: Flow, folder: Path, start: int = 1, step: int = 1) -> None:
-    """The same outcome as if nobody had been killed, no algorithm run twice, nothing left."""
+def kill_at_each(flow: Flow, folder: Path, most: int | None = None) -> None:
+    """The same outcome as if nobody had been killed, no algorithm run twice, nothing left.
+
+    At every place, or at so many of them, spread evenly.
+    """
     clean = run(flow, folder)
     wanted, places = clean.outcome(), len(clean.checkpoints.names)
     assert tuple(clean.ends()) == flow.ends and clean.leftovers() == {}
     wrong = []
-    for place in range(start, places + 1, step):
+    for place in range(1, places + 1) if most is None else spread(places, most):
         site = run(flow, folder, place)
         name = site.checkpoints.names[place - 1]
         problem = differences(flow, wanted, site)
         if problem:
             wrong.append(f"killed at {place} ({name}): {problem}")
     assert not wrong, f"{len(wrong)} of {places}:\n" + "\n".join(wrong[:12])
+
+
+def spread(places: int, most: int) -> list[int]:
+    """So many of the places, from the first to the last."""
+    return sorted({1 + index * (places - 1) // (most - 1) for index in range(most)})
 
 
 def differences(flow: Flow, wanted: list[dict[str, Any]], site: Site) -> dict[str, Any]:
@@ -64,12 +73,19 @@ def test_killed_anywhere_the_outcome_is_the_same(quick_database: str, tmp_path: 
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", [name for name in FLOWS if name not in SHORT])
-def test_killed_anywhere_in_a_longer_flow(quick_database: str, tmp_path: Path, name: str) -> None:
-    kill_at_each(FLOWS[name], tmp_path)
+@pytest.mark.parametrize("name", LONGER)
+def test_killed_here_and_there_in_a_longer_flow(quick_database: str, tmp_path: Path, name: str) -> None:
+    kill_at_each(FLOWS[name], tmp_path, most=40)
 
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", SHORT)
-def test_killed_anywhere_on_both_databases(database: str, tmp_path: Path, name: str) -> None:
-    kill_at_each(FLOWS[name], tmp_path, step=3)
+def test_killed_here_and_there_on_both_databases(database: str, tmp_path: Path, name: str) -> None:
+    kill_at_each(FLOWS[name], tmp_path, most=30)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", LONGER)
+def test_killed_anywhere_in_a_longer_flow(quick_database: str, tmp_path: Path, name: str) -> None:
+    kill_at_each(FLOWS[name], tmp_path)
