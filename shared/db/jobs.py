@@ -106,7 +106,7 @@ def unfinished_among(job_ids: Iterable[JobId]) -> set[JobId]:
 def next_due_ms(engine: str, now_ms: int) -> int | None:
     """When the engine's next job, or one in nobody's hands, is due after now; null where nothing waits."""
     with session():
-        ours = ((Job.engine == engine) | Job.engine.is_null()) & (Job.due_at_ms > now_ms)
+        ours = ((Job.engine == engine) | Job.engine.is_null()) & Job.due_at_ms.is_null(False) & (Job.due_at_ms > now_ms)
         return Job.select(Job.due_at_ms).where(ours).order_by(Job.due_at_ms).limit(1).scalar()  # type: ignore[no-any-return]
 
 

@@ -51,8 +51,8 @@ class Flow:
     runs: tuple[int, ...]
     is_short: bool = False
     "Among those that are killed everywhere in the everyday set."
-    may_have_image_log: bool = False
-    "Whether it has one depends on how far the pull came; a file without its row goes when the results expire."
+    is_timed: bool = False
+    "Somebody stops it or it is a race of times, so a pass's death may change how far each job came."
     may_be_saved: bool = False
     "A pod that was lost in the moment in which the pass died is started once more than it would have been."
 
@@ -292,14 +292,14 @@ FLOWS: dict[str, Flow] = {
     "diamond": Flow(diamond, (GOOD,) * 4, (1, 1, 1, 1)),
     "failing branch": Flow(failing_branch, (GOOD, CRASHED, GOOD, DEPENDENCY, GOOD, DEPENDENCY), (1, 1, 1, 0, 1, 0)),
     "one at a time": Flow(one_at_a_time, (GOOD,) * 3, (1, 1, 1)),
-    "stopped in line": Flow(stopped_in_line, (GOOD, STOPPED), (1, 0)),
-    "stopped before it is ready": Flow(stopped_before_ready, (GOOD, STOPPED, DEPENDENCY), (1, 0, 0)),
-    "stopped while pulling": Flow(stopped_while_pulling, (STOPPED,), (0,), is_short=True, may_have_image_log=True),
-    "stopped while making the volume": Flow(stopped_while_making_the_volume, (STOPPED,), (0,)),
-    "stopped while provisioning": Flow(stopped_while_provisioning, (STOPPED,), (0,)),
-    "stopped while running": Flow(stopped_while_running, (STOPPED, DEPENDENCY), (1, 0)),
-    "stopped while publishing": Flow(stopped_while_publishing, (GOOD,), (1,)),
-    "all stopped": Flow(stopped_all, (STOPPED, GOOD, STOPPED, STOPPED), (1, 1, 0, 0)),
+    "stopped in line": Flow(stopped_in_line, (GOOD, STOPPED), (1, 0), is_timed=True),
+    "stopped before it is ready": Flow(stopped_before_ready, (GOOD, STOPPED, DEPENDENCY), (1, 0, 0), is_timed=True),
+    "stopped while pulling": Flow(stopped_while_pulling, (STOPPED,), (0,), is_short=True, is_timed=True),
+    "stopped while making the volume": Flow(stopped_while_making_the_volume, (STOPPED,), (0,), is_timed=True),
+    "stopped while provisioning": Flow(stopped_while_provisioning, (STOPPED,), (0,), is_timed=True),
+    "stopped while running": Flow(stopped_while_running, (STOPPED, DEPENDENCY), (1, 0), is_timed=True),
+    "stopped while publishing": Flow(stopped_while_publishing, (GOOD,), (1,), is_timed=True),
+    "all stopped": Flow(stopped_all, (STOPPED, GOOD, STOPPED, STOPPED), (1, 1, 0, 0), is_timed=True),
     "timeout": Flow(timeout, (TIMEOUT,), (1,)),
     "deaf to SIGTERM": Flow(deaf_to_sigterm, (TIMEOUT,), (1,)),
     "crashing": Flow(crashing, (CRASHED, DEPENDENCY), (1, 0)),
