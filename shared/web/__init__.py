@@ -139,18 +139,17 @@ def _check_reply(command: Command, services: Services, reply: Reply) -> None:
 
 
 def _write(reply: Reply, services: Services, req: falcon.Request, resp: falcon.Response) -> None:
-    resp.status = reply.status
-    resp.content_type = reply.media_type
     for name, value in reply.headers.items():
         resp.set_header(name, value)
+    resp.status = reply.status
     if reply.etag is not None:
         resp.set_header("ETag", f'"{reply.etag}"')
         if reply.status == 200 and is_known(req.get_header("If-None-Match"), reply.etag):
             resp.status = 304
-            return
+    if resp.status_code == 304:
+        return
+    resp.content_type = reply.media_type
     if reply.chunks is not None:
-        resp.stream = (
-            reply.chunks if isinstance(reply.chunks, SlotStream) else SlotStream(reply.chunks, services.streams)
-        )
+        resp.stream = SlotStream(reply.chunks, services.streams)
     else:
         resp.data = reply.data if reply.data is not None else dumps(reply.value)

@@ -21,6 +21,7 @@ from tests.factories import ALICE, BOB, ENVIRONMENT_ID, NODE_KEY, command_body, 
 from tests.handlers.api import Api
 
 URL = {"type": "url", "url": "https://example.org/a.csv"}
+FILE = {"type": "url", "url": "file:///etc/passwd"}
 
 
 def test_a_workflow_is_answered_with_a_record_for_each_job_in_order(api: Api) -> None:
@@ -144,25 +145,25 @@ def nested(depth: int) -> Any:
 WRONG: list[tuple[str, dict[str, Any], int, str]] = [
     ("an unknown field", {"workflow": [workflow_job(colour="red")]}, 400, "workflow[0].colour"),
     ("an unknown field at the top", {"workflow": [workflow_job()], "chainId": 1}, 400, "chainId"),
-    ("no image", {"workflow": [workflow_job(algorithm={"container": {}})]}, 400, "workflow[0].algorithm.container.image"),
+    ("no image", {"workflow": [workflow_job(algorithm={"container": {}})]}, 400, "[0].algorithm.container.image"),
     ("no container", {"workflow": [workflow_job(algorithm={})]}, 400, "workflow[0].algorithm.container"),
     ("a text for a number", {"workflow": [workflow_job(compute={"cpu": "1"})]}, 400, "workflow[0].compute.cpu"),
     ("no jobs", {"workflow": []}, 400, "workflow"),
     ("one index twice", {"workflow": [workflow_job(0), workflow_job(0)]}, 400, "workflow[1].index"),
     ("a job nobody sent", {"workflow": [workflow_job(0, runAfter=7)]}, 400, "workflow[0].runAfter"),
     ("itself", {"workflow": [workflow_job(0, runAfter=0)]}, 400, "workflow[0].runAfter"),
-    ("a cycle", {"workflow": [workflow_job(0, runAfter=1), workflow_job(1, runAfter=[0])]}, 400, "workflow[0].runAfter"),
+    ("a cycle", {"workflow": [workflow_job(0, runAfter=1), workflow_job(1, runAfter=[0])]}, 400, "[0].runAfter"),
     ("a stranger's id", {"workflow": [workflow_job(0, runAfter="ab" * 32)]}, 400, "workflow[0].runAfter"),
     ("an unknown environment", {"workflow": [workflow_job()], "environment": "0x1-0x2"}, 404, "environment"),
     ("too much", {"workflow": [workflow_job(compute={"cpu": 64})]}, 400, "workflow[0]"),
     ("an unknown resource", {"workflow": [workflow_job(resources=[{"id": "gpu", "amount": 1}])]}, 400, "workflow[0]"),
     ("a build", {"workflow": [workflow_job(algorithm={"container": {"image": "x", "dockerfile": "FROM x"}})]}, 400, ""),
-    ("another scheme", {"workflow": [workflow_job(input=[{"index": 0, "files": {**URL, "url": "file:///etc"}}])]}, 400, "url"),
+    ("another scheme", {"workflow": [workflow_job(input=[{"index": 0, "files": FILE}])]}, 400, "url"),
     ("another type", {"workflow": [workflow_job(input=[{"index": 0, "files": {"type": "ipfs"}}])]}, 404, "files"),
     ("a DID alone", {"workflow": [workflow_job(input=[{"index": 0, "did": "did:op:1"}])]}, 400, "workflow[0].input[0]"),
     ("two inputs of one index", {"workflow": [workflow_job(input=[{"index": 0, "files": URL}] * 2)]}, 400, "input"),
     ("metadata too long", {"workflow": [workflow_job()], "metadata": {"a": "b" * 1024}}, 400, "metadata"),
-    ("a viewer who is none", {"workflow": [workflow_job()], "additionalViewers": ["0x12"]}, 400, "additionalViewers[0]"),
+    ("a viewer who is none", {"workflow": [workflow_job()], "additionalViewers": ["0x12"]}, 400, "Viewers[0]"),
     ("an endless wait", {"workflow": [workflow_job()], "queueMaxWaitTime": 1e300}, 400, "queueMaxWaitTime"),
     ("no algorithm", {"environment": ENVIRONMENT_ID}, 400, "algorithm"),
     ("no environment", {"algorithm": {"meta": {"container": {"image": "x"}}}}, 400, "environment"),
@@ -170,7 +171,9 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("case", "body", "status", "path"), WRONG, ids=[case for case, *_ in WRONG])
-def test_a_start_is_refused_with_the_path_of(quick: Api, case: str, body: dict[str, Any], status: int, path: str) -> None:
+def test_a_start_is_refused_with_the_path_of(
+    quick: Api, case: str, body: dict[str, Any], status: int, path: str
+) -> None:
     result = quick.start(body)
     assert (result.status_code, result.headers["content-type"]) == (status, "application/json")
     assert path in str(result.json.get("path")) or not path
