@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 
 from infra.c2d.docker_here import docker_capabilities
 from infra.c2d.failures import INTERRUPTED, Failure
+from infra.c2d.local_node import is_free
 from infra.c2d.pod_image import ensure_pod_image
 from infra.c2d.processes import die_with_parent
 from infra.proof import check_results
@@ -112,7 +113,8 @@ def play(folder: Path, stage: Stage) -> None:
         consumer = {**environment, "C2D_NODE_URL": url}
         given = {"DATA_URL": data_url, "IMAGE": stage.image, "TAG": stage.tag}
         settings = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
-        say_and_run(["submit", str(EXAMPLE / "workflow.json"), *settings, "--follow"], consumer)
+        with stopped_on_the_way_out(folder, consumer):
+            say_and_run(["submit", str(EXAMPLE / "workflow.json"), *settings, "--follow"], consumer)
         files = fetched(["results", "-o", str(results), "--unpack"], consumer)
     for line in check_results(EXAMPLE / "data" / "penguins.csv", files):
         print(f"demo: {line}")
@@ -132,6 +134,26 @@ def private_environment(folder: Path, stage: Stage) -> dict[str, str]:
 
 
 @contextlib.contextmanager
+def stopped_on_the_way_out(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Stop the workflow if the block is interrupted, and wait for that: no container is left running."""
+    history = folder / "data" / "c2d" / "submissions.jsonl"
+    before = history.read_text().splitlines() if history.exists() else []
+    try:
+        yield
+    except KeyboardInterrupt:
+        after = history.read_text().splitlines() if history.exists() else []
+        for line in after[len(before) :]:
+            print("\ndemo: stopping the workflow", file=sys.stderr, flush=True)
+            for words in (["stop"], ["status", "--follow"]):
+                command = [*C2D, *words, json.loads(line)["workflowId"]]
+                subprocess.run(
+                    command, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    timeout=STOP_LIMIT_S, check=False, start_new_session=True,
+                )  # fmt: skip
+        raise
+
+
+@contextlib.contextmanager
 def data_owner(address: str) -> Iterator[str]:
     """Serve the example's data at an address that pods reach; gives the server's URL."""
     handler = functools.partial(QuietServer, directory=str(EXAMPLE / "data"))
@@ -146,7 +168,17 @@ def data_owner(address: str) -> Iterator[str]:
 @contextlib.contextmanager
 def node(stage: Stage, folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """Run `c2d up` for as long as the block lasts; gives its URL. Raises: Failure where it does not come up."""
-    command = [*C2D, "up", "--json", "--port", str(free_port()), "--data-dir", str(folder), "--engine", stage.engine]
+    command = [
+        *C2D,
+        "up",
+        "--json",
+        "--port",
+        str(own_port(folder / "port")),
+        "--data-dir",
+        str(folder),
+        "--engine",
+        stage.engine,
+    ]
     process = subprocess.Popen(
         command, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
         start_new_session=True, preexec_fn=die_with_parent,
@@ -176,6 +208,14 @@ def stop(process: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def own_port(record: Path) -> int:
+    """The port of the last run if it is free: pods that outlived a killed run still find the node. Else a new one."""
+    last = int(record.read_text()) if record.exists() else 0
+    port = last if last and is_free(LOOPBACK, last) else free_port()
+    record.write_text(str(port))
+    return port
 
 
 def free_port() -> int:
