@@ -27,7 +27,9 @@ def run(kind: str, driver_of: DriverOf, arguments: Sequence[str] | None = None) 
     signal.signal(signal.SIGTERM, bell.stop)
     signal.signal(signal.SIGINT, bell.stop)
     try:
-        context = wait_for_engine(options.engine, kind, driver_of, is_patient=options.watch)
+        context = wait_for_engine(options.engine, kind, driver_of, is_patient=options.watch, has_ended=bell.has_ended)
+        if context is None:
+            return 0
         if options.watch or options.seconds:
             until = time.monotonic() + options.seconds if options.seconds else None
             watch(context, bell, until)

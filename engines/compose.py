@@ -90,8 +90,19 @@ def _pod_api_url(settings: EngineSettings, driver: Driver) -> str:
     )
 
 
-def wait_for_engine(name: str, kind: str, driver_of: DriverOf, *, is_patient: bool) -> Context:
-    """Compose, again and again while the engine or the database is out of reach, if asked to be patient."""
+def slept(seconds: float) -> bool:
+    """Wait; that was not the end."""
+    time.sleep(seconds)
+    return False
+
+
+def wait_for_engine(
+    name: str, kind: str, driver_of: DriverOf, *, is_patient: bool, has_ended: Callable[[float], bool] = slept
+) -> Context | None:
+    """Compose, again and again while the engine or the database is out of reach, if asked to be patient.
+
+    `has_ended` waits for so many seconds and tells whether that was the end: null is given then.
+    """
     while True:
         try:
             return compose(name, kind, driver_of)
@@ -99,4 +110,5 @@ def wait_for_engine(name: str, kind: str, driver_of: DriverOf, *, is_patient: bo
             if not is_patient:
                 raise
             logs.logger("c2d.engine").warning("not yet", fields={"engine": name, "cause": error.detail})
-            time.sleep(2)
+            if has_ended(2):
+                return None

@@ -44,6 +44,11 @@ class Bell:
         self.is_stopped = True
         self._rung.set()
 
+    def has_ended(self, timeout_s: float) -> bool:
+        """Wait for the last ring, at most so long."""
+        self._rung.wait(timeout_s)
+        return self.is_stopped
+
     def wait(self, timeout_s: float) -> set[JobId]:
         """Wait for a ring; whose news there are."""
         self._rung.wait(timeout_s)
@@ -66,7 +71,7 @@ def watch(context: Context, bell: Bell, until: float | None = None) -> None:
             timeout_s = 2.0
         if until is not None:
             timeout_s = max(0.0, min(timeout_s, until - time.monotonic()))
-    if until is None:
+    if until is None or bell.is_stopped:
         crew.let_go()
         os._exit(0)  # threads deep in a pull or a stop are not waited for: rows and the outside tell the next pass all
     crew.close()

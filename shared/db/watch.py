@@ -42,7 +42,10 @@ class DatabaseWatch:
         self._close: Callable[[], object] = lambda: None
 
     def __enter__(self) -> DatabaseWatch:
-        self._open()
+        try:
+            self._open()
+        except _LOST:
+            self._wait = None  # the first wait tries again
         return self
 
     def __exit__(

@@ -51,6 +51,8 @@ class Flow:
     runs: tuple[int, ...]
     is_short: bool = False
     "Among those that are killed everywhere in the everyday set."
+    is_killed: bool = True
+    "Not where a container vanishes in the moment of its start: a pass that dies then too finds nothing of it."
     is_timed: bool = False
     "Somebody stops it or it is a race of times, so a pass's death may change how far each job came."
     may_be_saved: bool = False
@@ -208,9 +210,10 @@ def run_is_deleted(site: Site) -> None:
 
 
 def run_is_deleted_later(site: Site) -> None:
-    ids = site.submit(job(0))
+    (job_id,) = site.submit(job(0))
     site.play(0, Phase.RUN, RUNS_ON)
-    site.in_(30, lambda: site.world.containers.pop(("local", ids[0], Phase.RUN)))
+    gone = ("local", job_id, Phase.RUN)
+    site.when[0, JobStatus.RUNNING] = lambda: site.in_(30, lambda: site.world.containers.pop(gone, None))
 
 
 def run_is_killed_by_the_engine(site: Site) -> None:
@@ -246,7 +249,7 @@ def engine_is_down(site: Site) -> None:
     site.play(0, Phase.RUN, RUNS_ON)
     site.in_(5, lambda: setattr(site.world, "is_down", True))
     site.in_(300, lambda: setattr(site.world, "is_down", False))
-    site.in_(400, lambda: site.world.containers.pop(("local", site.order[0], Phase.RUN)))
+    site.in_(400, lambda: site.world.containers.pop(("local", site.order[0], Phase.RUN), None))
 
 
 def another_daemon(site: Site) -> None:
@@ -324,7 +327,7 @@ FLOWS: dict[str, Flow] = {
         for how, play in (("deleted", LOST), ("killed", KILLED))
         for times in (1, 3, 4)
     },
-    "run is deleted": Flow(run_is_deleted, (LOST_RUN, DEPENDENCY), (1, 0)),
+    "run is deleted": Flow(run_is_deleted, (LOST_RUN, DEPENDENCY), (1, 0), is_killed=False),
     "run is deleted later": Flow(run_is_deleted_later, (LOST_RUN,), (1,)),
     "run is killed by the engine": Flow(run_is_killed_by_the_engine, (LOST_RUN,), (1,)),
     "publish fails twice": Flow(publish_fails_twice, (GOOD,), (1,)),

@@ -164,6 +164,8 @@ class Site:
     "What happens between two passes when a job has a status, once."
     later: list[tuple[int, Callable[[], object]]] = field(default_factory=list)
     "What happens when a time has come."
+    kills: list[int] = field(default_factory=list)
+    "After how many more places each new process is killed."
     keeps_house: bool = False
     "Whether each pass does the duties beside the jobs as well."
 
@@ -224,7 +226,7 @@ class Site:
         """The process is dead, its connections are cut; a new one starts."""
         DATABASE.obj.manual_close()
         DATABASE.obj.close_all()
-        self.checkpoints.start_again()
+        self.checkpoints.start_again(self.kills.pop(0) if self.kills else None)
         self.contexts = {name: self.context(name) for name in self.contexts}
 
     def pass_(self, engine: str = "local") -> bool:

@@ -58,9 +58,9 @@ class Checkpoints:
         finally:
             self._outside -= 1
 
-    def start_again(self) -> None:
-        """A new process, which nobody kills."""
-        self.is_dead, self.kill_at = False, None
+    def start_again(self, lives: int | None = None) -> None:
+        """A new process, which dies after so many places, or never."""
+        self.is_dead, self.kill_at = False, None if lives is None else len(self.names) + lives
 
 
 class Watched:
