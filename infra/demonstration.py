@@ -111,6 +111,8 @@ def play(folder: Path, stage: Stage) -> None:
     environment = private_environment(folder, stage)
     with data_owner(stage.address) as data_url, node(stage, node_folder, environment) as url:
         consumer = {**environment, "C2D_NODE_URL": url}
+        for workflow_id in handed_in(folder)[-1:]:  # of a run that was killed; a finished one is none the worse for it
+            quietly(["stop", workflow_id], consumer)
         given = {"DATA_URL": data_url, "IMAGE": stage.image, "TAG": stage.tag}
         settings = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
         with stopped_on_the_way_out(folder, consumer):
@@ -136,21 +138,31 @@ def private_environment(folder: Path, stage: Stage) -> dict[str, str]:
 @contextlib.contextmanager
 def stopped_on_the_way_out(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
     """Stop the workflow if the block is interrupted, and wait for that: no container is left running."""
-    history = folder / "data" / "c2d" / "submissions.jsonl"
-    before = history.read_text().splitlines() if history.exists() else []
+    before = handed_in(folder)
     try:
         yield
     except KeyboardInterrupt:
-        after = history.read_text().splitlines() if history.exists() else []
-        for line in after[len(before) :]:
+        for workflow_id in handed_in(folder)[len(before) :]:
             print("\ndemo: stopping the workflow", file=sys.stderr, flush=True)
-            for words in (["stop"], ["status", "--follow"]):
-                command = [*C2D, *words, json.loads(line)["workflowId"]]
-                subprocess.run(
-                    command, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                    timeout=STOP_LIMIT_S, check=False, start_new_session=True,
-                )  # fmt: skip
+            quietly(["stop", workflow_id], environment)
+            quietly(["status", "--follow", workflow_id], environment)
         raise
+
+
+def handed_in(folder: Path) -> list[str]:
+    """The workflows that the demo has ever submitted, the latest last."""
+    history = folder / "data" / "c2d" / "submissions.jsonl"
+    lines = history.read_text().splitlines() if history.exists() else []
+    return [str(json.loads(line)["workflowId"]) for line in lines]
+
+
+def quietly(words: list[str], environment: Mapping[str, str]) -> None:
+    """Run a command that nobody need see, out of Ctrl-C's reach; what comes of it does not matter."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            [*C2D, *words], env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            timeout=STOP_LIMIT_S, check=False, start_new_session=True,
+        )  # fmt: skip
 
 
 @contextlib.contextmanager
