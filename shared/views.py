@@ -43,7 +43,7 @@ def job_view(row: JobRow, *, is_known: bool, shows_metadata: bool, prefix: str =
         "environment": job.environment_id or job.requested_environment_id or "",
         "maxJobDuration": job.max_duration_s or job.requested_duration_s or 0,
         "stopRequested": bool(job.stop_requested),
-        "resources": job.resources or [],
+        "resources": job.resources or [{"id": name, "amount": amount} for name, amount in job.wanted.items()],
         "isFree": bool(job.is_free),
         "algoStartTimestamp": seconds_text(job.started_at_ms),
         "algoStopTimestamp": seconds_text(job.stopped_at_ms),
