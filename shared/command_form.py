@@ -7,18 +7,8 @@ from typing import Any
 
 from shared.errors import InvalidRequest
 from shared.file_objects import Decrypt, FileObject, parse_files, with_userdata
-from shared.workflow import (
-    AlgorithmRequest,
-    InputRequest,
-    JobRequest,
-    Workflow,
-    amounts,
-    checked_metadata,
-    lower_addresses,
-    seconds,
-    shown_container,
-    texts,
-)
+from shared.start_fields import amounts, checked_metadata, lower_addresses, seconds, shown_container, texts
+from shared.workflow import AlgorithmRequest, InputRequest, JobRequest, Workflow
 
 
 def from_body(body: Mapping[str, Any], decrypt: Decrypt) -> Workflow:

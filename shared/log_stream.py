@@ -21,6 +21,7 @@ PIECE_BYTES = 1 << 16
 
 def follow(job_id: JobId, storage: Storage, wakeups: Wakeups) -> Iterator[bytes]:
     """Yield every byte once, in order; holds no database connection while it waits."""
+    yield b""  # the headers go out at once, however long the first line takes
     stage, offset = 0, 0
     while True:
         seen = wakeups.count()

@@ -5,8 +5,6 @@ Here the seeds' form is read; ocean-node's (`shared.command_form`) becomes a wor
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,11 +13,10 @@ from shared.errors import InvalidRequest
 from shared.file_objects import Decrypt, FileObject, parse_files
 from shared.names import JobId
 from shared.run_after import find_cycle
+from shared.start_fields import amounts, checked_metadata, lower_addresses, seconds, shown_container, texts
 
 QUEUE_MAX_WAIT_S = 86_400
 "How long a workflow's jobs wait in the queue where nothing is said."
-MOST_METADATA = 1024
-MOST_DURATION_S = 10**9
 Earlier = int | JobId
 "A job of this workflow by its index, or of an earlier one by its id."
 
@@ -146,28 +143,6 @@ def ready(jobs: Iterable[JobRequest], succeeded: Collection[Earlier]) -> list[Jo
     return [job for job in jobs if all(earlier in succeeded for earlier in job.run_after)]
 
 
-def checked_metadata(metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Pass metadata on that is short enough. Raises: InvalidRequest."""
-    if metadata is not None and len(json.dumps(metadata, separators=(",", ":"), ensure_ascii=False)) > MOST_METADATA:
-        raise InvalidRequest(f"Metadata size is too large: at most {MOST_METADATA} characters", path="metadata")
-    return metadata
-
-
-def lower_addresses(addresses: Iterable[str] | None) -> tuple[str, ...] | None:
-    """Addresses as they are compared."""
-    return None if addresses is None else tuple(dict.fromkeys(address.lower() for address in addresses))
-
-
-def amounts(resources: Iterable[Mapping[str, Any]] | None) -> dict[str, float]:
-    """Resource id → amount, of those that have one."""
-    return {str(entry["id"]): entry["amount"] for entry in resources or [] if entry.get("amount") is not None}
-
-
-def seconds(duration: float | None) -> int | None:
-    """Whole seconds, rounded up; null stays null."""
-    return None if duration is None else max(1, min(math.ceil(duration), MOST_DURATION_S))
-
-
 def _job(entry: Mapping[str, Any], path: str, environment_id: str | None, decrypt: Decrypt) -> JobRequest:
     inputs = tuple(
         _input(each, f"{path}.input[{place}]", decrypt) for place, each in enumerate(entry.get("input") or [])
@@ -224,17 +199,6 @@ def _algorithm(entry: Mapping[str, Any], path: str, decrypt: Decrypt) -> Algorit
         dockerfile=container.get("dockerfile") or None,
         extra_files=texts(container.get("additionalDockerFiles")),
     )
-
-
-def shown_container(container: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a container that may be shown."""
-    names = ("image", "tag", "checksum", "entrypoint")
-    return {name: container[name] for name in names if container.get(name)}
-
-
-def texts(values: Mapping[str, Any] | None) -> dict[str, str]:
-    """Values as text, the way an environment has them."""
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in (values or {}).items()}
 
 
 def _earlier(value: int | float | str) -> Earlier:

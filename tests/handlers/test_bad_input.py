@@ -61,8 +61,17 @@ def test_a_body_is_refused_by_its_announced_size_and_by_its_counted_one(quick: A
     assert (counted.status_code, counted.json["code"]) == (413, "payload_too_large")
 
 
-QUERIES = ["jobId=%ff", "jobId=a&jobId=b", "jobId=%00", "&".join(f"a{i}=1" for i in range(200)), "jobId=" + "a" * 5000,
-           "jobId=../../etc/passwd", "consumerAddress=0x12", "consumerAddress=" + "0x" + "g" * 40, "jobId=a%20b"]  # fmt: skip
+QUERIES = [
+    "jobId=%ff",
+    "jobId=a&jobId=b",
+    "jobId=%00",
+    "&".join(f"a{i}=1" for i in range(200)),
+    "jobId=" + "a" * 5000,
+    "jobId=../../etc/passwd",
+    "consumerAddress=0x12",
+    "consumerAddress=" + "0x" + "g" * 40,
+    "jobId=a%20b",
+]
 
 
 @pytest.mark.parametrize("query", QUERIES, ids=range(len(QUERIES)))
@@ -101,8 +110,17 @@ def test_the_text_undefined_is_nothing_on_every_route(quick: Api, entry: Any) ->
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "POST"])
-@pytest.mark.parametrize("path", ["/nothing", "/api/services/initializeCompute", "/api/services/compute", "/getP2PPeers",
-                                  "/api/aquarius/assets/ddo/did:op:1", "/api/services/persistentStorage/buckets"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/api/services/initializeCompute",
+        "/api/services/compute",
+        "/getP2PPeers",
+        "/api/aquarius/assets/ddo/did:op:1",
+        "/api/services/persistentStorage/buckets",
+    ],
+)
 def test_what_is_not_built_is_said_in_json(quick: Api, method: str, path: str) -> None:
     result = quick.client.simulate_request(method, path)
     assert result.status_code in (400, 401, 404, 405)
@@ -132,6 +150,7 @@ VALUES = st.recursive(
 )
 FIELDS = ("workflow", "environment", "algorithm", "datasets", "resources", "metadata", "output", "queueMaxWaitTime",
           "additionalViewers", "payment", "maxJobDuration", "authorization", "encryptedDockerRegistryAuth")  # fmt: skip
+JSON_LETTERS = '{}[]",:0123456789.eE-+ntrufalsx\\ud '
 PLACES = ("index", "runAfter", "input", "algorithm", "compute", "environment", "resources", "layout")
 
 
