@@ -42,6 +42,8 @@ class Line:
 
 def admit_waiting(engine: str, now_ms: int) -> int:
     """Admit what fits, one job per owner and round; returns how many jobs were admitted."""
+    if not queue.owners_in_turn(1):
+        return 0
     with session():
         row = Engine.get_or_none(Engine.name == engine)
         if row is None or row.is_draining or row.problem:

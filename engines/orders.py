@@ -7,9 +7,8 @@ from typing import Any
 from engines.context import Context
 from engines.phases import Order
 from shared import sealing
-from shared.db import inputs
+from shared.db import environments, inputs
 from shared.db.connection import session
-from shared.db.node_tables import Environment
 from shared.db.tables import Job
 from shared.errors import JobError
 from shared.names import JobId
@@ -19,7 +18,7 @@ def read_order(job: Job, context: Context) -> Order:
     """Read what the job ordered. Raises: JobError where its environment is gone."""
     job_id = JobId(job.job_id)
     with session():
-        environment = Environment.get_or_none(Environment.environment_id == job.environment_id)
+        environment = environments.document(job.environment_id)
     if environment is None:
         raise JobError("The environment this job was placed on is not offered any more.")
     secret: dict[str, Any] = context.box.open_json(job.sealed, sealing.job_context(job_id))
@@ -29,7 +28,7 @@ def read_order(job: Job, context: Context) -> Order:
         engine=context.mark or context.name,
         resources=job.resources or [],
         max_duration_s=job.max_duration_s,
-        environment=environment.document,
+        environment=environment,
         container=job.algorithm.get("container") or {},
         algorithm_did=job.algorithm.get("did"),
         input_ids=inputs.names_of(job_id),

@@ -6,13 +6,17 @@ from collections.abc import Iterable
 
 from shared.db.connection import session, transaction
 from shared.db.node_tables import Lease
+from shared.db.statements import Statement
+
+_NOT_DUE = Statement(
+    lambda now_ms: Lease.select(Lease.name).where((Lease.until_ms > now_ms) | (Lease.next_at_ms > now_ms))
+)
 
 
 def due_duties(names: Iterable[str], now_ms: int) -> list[str]:
     """Which of the named duties are due and nobody's; one query."""
     with session():
-        not_due = (Lease.until_ms > now_ms) | (Lease.next_at_ms > now_ms)
-        rest = {row.name for row in Lease.select(Lease.name).where(not_due)}
+        rest = {name for (name,) in _NOT_DUE.tuples(now_ms=now_ms)}
     return [name for name in names if name not in rest]
 
 

@@ -8,9 +8,12 @@ from typing import Any
 
 from shared.db import reservations
 from shared.db.node_tables import Engine, Environment
+from shared.db.statements import Statement
 from shared.db.tables import Job
 from shared.lifecycle import JobStatus
 from shared.placement import Usage
+
+_ONE = Statement(lambda environment_id: Environment.select().where(Environment.environment_id == environment_id))
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def offers() -> list[Offer]:
 
 def document(environment_id: str | None) -> Mapping[str, Any] | None:
     """One environment's document; null where it is not offered any more."""
-    row = Environment.get_or_none(Environment.environment_id == environment_id)
+    row = _ONE.first(environment_id=environment_id)
     return None if row is None else row.document
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared.db.statements import Statement
 from shared.db.tables import Event
 from shared.db.watch import notify
 from shared.lifecycle import JobStatus
@@ -16,6 +17,11 @@ NOTE = "note"
 "A thing worth telling the owner and the viewers."
 PROGRESS = "progress"
 "Bytes done, for the owner and the viewers."
+_INSERT = Statement(
+    lambda job_id, workflow_id, kind, status, at_ms, detail: Event.insert(
+        job_id=job_id, workflow_id=workflow_id, kind=kind, status=status, at_ms=at_ms, detail=detail
+    )
+)
 
 
 def insert_event(
@@ -27,9 +33,8 @@ def insert_event(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one event, part of the caller's transaction, and wake those who follow."""
-    Event.insert(
-        job_id=job_id, workflow_id=workflow_id, kind=kind, status=status.value, at_ms=at_ms, detail=detail
-    ).execute()
+    kept = Event.detail.db_value(detail)
+    _INSERT.write(job_id=job_id, workflow_id=workflow_id, kind=kind, status=status.value, at_ms=at_ms, detail=kept)
     notify()
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from shared.db.connection import session
+from shared.db.statements import Statement
 from shared.db.tables import Input
 from shared.names import JobId
+
+_OF_JOB = Statement(lambda job_id: Input.select().where(Input.job_id == job_id).order_by(Input.index))
 
 
 def inputs_of(job_id: JobId) -> list[Input]:
     """A job's inputs in order; their files are sealed."""
     with session():
-        return list(Input.select().where(Input.job_id == job_id).order_by(Input.index))
+        return list(_OF_JOB.rows(job_id=job_id))
 
 
 def names_of(job_id: JobId) -> list[str]:

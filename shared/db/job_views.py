@@ -10,6 +10,7 @@ from peewee import fn
 
 from shared.db import jobs
 from shared.db.results import ORDER, TYPES
+from shared.db.statements import Statement
 from shared.db.tables import Dependency, Job, LogChunk, Result, Workflow
 from shared.errors import NotFound
 from shared.lifecycle import FINISHED
@@ -17,6 +18,7 @@ from shared.names import JobId, Phase, WorkflowId
 
 MOST_JOBS = 1000
 "The newest so many are shown where a filter leaves more."
+_KEY = Statement(lambda job_id: Job.select(Job.key_address).where(Job.job_id == job_id))
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ def bare(job_id: str) -> JobId:
 
 def key_address(job_id: JobId) -> str | None:
     """The address of the job's key; null where there is no such job."""
-    row = Job.select(Job.key_address).where(Job.job_id == job_id).tuples().first()
-    return str(row[0]) if row else None
+    found = _KEY.tuples(job_id=job_id)
+    return str(found[0][0]) if found else None
 
 
 def find(wanted: Wanted, limit: int = MOST_JOBS) -> list[JobRow]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.db import events
 from shared.db.connection import session, transaction
+from shared.db.statements import Statement
 from shared.db.tables import Job, Workflow
 from shared.db.watch import notify
 from shared.errors import Conflict, NotFound
@@ -19,12 +20,28 @@ PHASE_STATUS: dict[Phase, JobStatus] = {
     Phase.PUBLISH: JobStatus.PUBLISHING,
 }
 "The status a job has while a phase's container may act."
+_ONE = Statement(lambda job_id: Job.select().where(Job.job_id == job_id))
+_WAKE = Statement(
+    lambda job_id, at_ms: Job.update(due_at_ms=at_ms).where(
+        (Job.job_id == job_id) & Job.due_at_ms.is_null(False) & (Job.due_at_ms > at_ms)
+    )
+)
+_NEXT = Statement(
+    lambda engine, now_ms: (
+        Job.select(Job.due_at_ms)
+        .where(
+            ((Job.engine == engine) | Job.engine.is_null()) & Job.due_at_ms.is_null(False) & (Job.due_at_ms > now_ms)
+        )
+        .order_by(Job.due_at_ms)
+        .limit(1)
+    )
+)
 
 
 def get(job_id: JobId) -> Job:
     """The row as it is now. Raises: NotFound."""
     with session():
-        job = Job.get_or_none(Job.job_id == job_id)
+        job: Job | None = _ONE.first(job_id=job_id)
     if job is None:
         raise NotFound(f"There is no job {job_id}.")
     return job
@@ -91,8 +108,7 @@ def record(job_id: JobId, token: str, changes: Mapping[str, Any]) -> bool:
 def wake(job_id: JobId, at_ms: int) -> None:
     """Make an unfinished job due now: something happened outside."""
     with session():
-        due = Job.due_at_ms.is_null(False) & (Job.due_at_ms > at_ms)
-        Job.update(due_at_ms=at_ms).where((Job.job_id == job_id) & due).execute()
+        _WAKE.write(job_id=job_id, at_ms=at_ms)
 
 
 def unfinished_among(job_ids: Iterable[JobId]) -> set[JobId]:
@@ -106,8 +122,8 @@ def unfinished_among(job_ids: Iterable[JobId]) -> set[JobId]:
 def next_due_ms(engine: str, now_ms: int) -> int | None:
     """When the engine's next job, or one in nobody's hands, is due after now; null where nothing waits."""
     with session():
-        ours = ((Job.engine == engine) | Job.engine.is_null()) & Job.due_at_ms.is_null(False) & (Job.due_at_ms > now_ms)
-        return Job.select(Job.due_at_ms).where(ours).order_by(Job.due_at_ms).limit(1).scalar()  # type: ignore[no-any-return]
+        found = _NEXT.tuples(engine=engine, now_ms=now_ms)
+    return int(found[0][0]) if found else None
 
 
 def in_status(job_ids: Iterable[JobId], statuses: Iterable[JobStatus]) -> set[JobId]:

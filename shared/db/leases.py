@@ -10,22 +10,35 @@ from peewee import SQL, Case, Select, fn
 from shared.db.base import DATABASE
 from shared.db.connection import lock_rows, session, transaction
 from shared.db.node_tables import Turn
+from shared.db.statements import Statement
 from shared.db.tables import Job
 from shared.names import JobId
 
+_HELD = Statement(
+    lambda job_id, token, now_ms: Job.select(SQL("1")).where(
+        (Job.job_id == job_id) & (Job.lease_token == token) & (Job.lease_until_ms > now_ms)
+    )
+)
 
-def has_due(engine: str, now_ms: int) -> bool:
-    """Whether a pass of the engine would find anything: a due job, an unplaced one, or somebody's turn. One query.
 
-    The first of the partial index is asked for: PostgreSQL would read the whole table for a bound it does not know.
+def _firsts(engine: Any) -> Any:
+    """The first due times and whether anybody is in line: the first of the partial index is asked for, since
+    PostgreSQL would read the whole table for a bound it does not know.
     """
     ours, unplaced = (
         Job.select(fn.MIN(Job.due_at_ms)).where(whose & Job.due_at_ms.is_null(False))
         for whose in (Job.engine == engine, Job.engine.is_null())
     )
-    columns = [ours, unplaced, fn.EXISTS(Turn.select(SQL("1")))]
+    return Select(columns=[ours, unplaced, fn.EXISTS(Turn.select(SQL("1")))]).bind(DATABASE)
+
+
+_FIRSTS = Statement(_firsts)
+
+
+def has_due(engine: str, now_ms: int) -> bool:
+    """Whether a pass of the engine would find anything: a due job, an unplaced one, or somebody's turn. One query."""
     with session():
-        *firsts, is_waiting = Select(columns=columns).bind(DATABASE).scalar(as_tuple=True)
+        *firsts, is_waiting = _FIRSTS.tuples(engine=engine)[0]
     return bool(is_waiting) or any(first is not None and first <= now_ms for first in firsts)
 
 
@@ -62,8 +75,7 @@ def renew(job_ids: Collection[JobId], token: str, until_ms: int) -> None:
 def is_ours(job_id: JobId, token: str, now_ms: int) -> bool:
     """Whether the lease still holds; asked before every side effect."""
     with session():
-        held = (Job.job_id == job_id) & (Job.lease_token == token) & (Job.lease_until_ms > now_ms)
-        return bool(Job.select(SQL("1")).where(held).exists())
+        return bool(_HELD.tuples(job_id=job_id, token=token, now_ms=now_ms))
 
 
 def release(job_id: JobId, token: str, due_at_ms: int, *, error: str | None = None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.db import events, pod_nonces, queue, reservations
+from shared.db import events, jobs, pod_nonces, queue, reservations
 from shared.db.connection import lock_rows, transaction
 from shared.db.node_tables import Environment
 from shared.db.tables import Dependency, Job
@@ -32,7 +32,7 @@ def move(
         ours = (Job.job_id == job_id) & (Job.status == was.value) & (Job.lease_token == token)
         if not Job.update(fields).where(ours).execute():
             return False
-        job = Job.get_by_id(job_id)
+        job = jobs.get(job_id)
         detail = {"reason": job.reason, "detail": job.reason_detail} if job.reason or job.reason_detail else None
         events.insert_event(job_id, job.workflow_id, events.MOVE, to, at_ms, detail)
         if is_finished(to):

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from shared.db.node_tables import Nonce
+from shared.db.statements import Statement
 from shared.errors import Unauthorized
 from shared.names import Address
+
+_SPEND = Statement(
+    lambda address, nonce: (
+        Nonce.insert(address=address, nonce=nonce)
+        .on_conflict(conflict_target=[Nonce.address], update={Nonce.nonce: nonce}, where=(Nonce.nonce < nonce))
+        .returning(Nonce.nonce)
+    )
+)
 
 
 def last_used(address: Address) -> int:
@@ -15,8 +24,5 @@ def last_used(address: Address) -> int:
 
 def spend(address: Address, nonce: int) -> None:
     """Use up a nonce: one statement compares and sets, so of many replays one wins. Raises: Unauthorized."""
-    statement = Nonce.insert(address=address.lower(), nonce=nonce).on_conflict(
-        conflict_target=[Nonce.address], update={Nonce.nonce: nonce}, where=(Nonce.nonce < nonce)
-    )
-    if nonce < 1 or not list(statement.returning(Nonce.nonce).execute()):
+    if nonce < 1 or not _SPEND.tuples(address=address.lower(), nonce=nonce):
         raise Unauthorized(f"nonce: {nonce} is not a valid nonce")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from shared.db.node_tables import PodNonce
+from shared.db.statements import Statement
 from shared.errors import Unauthorized
 from shared.names import JobId
+
+_SPEND = Statement(
+    lambda job_id, nonce: PodNonce.insert(job_id=job_id, nonce=nonce).on_conflict_ignore().returning(PodNonce.nonce)
+)
 
 
 def spend(job_id: JobId, nonce: str) -> None:
     """Use up a nonce of a job's pods. Raises: Unauthorized if it was used before."""
-    statement = PodNonce.insert(job_id=job_id, nonce=nonce).on_conflict_ignore()
-    if not list(statement.returning(PodNonce.nonce).execute()):
+    if not _SPEND.tuples(job_id=job_id, nonce=nonce):
         raise Unauthorized("This call was made before: a pod signs each attempt with a new X-C2D-Nonce.")
 
 

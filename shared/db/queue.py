@@ -10,12 +10,15 @@ from peewee import Select, fn
 from shared.db.base import DATABASE
 from shared.db.connection import lock_rows, session
 from shared.db.node_tables import Turn
+from shared.db.statements import Statement
 from shared.db.tables import Job, Workflow
 from shared.db.watch import notify
 from shared.lifecycle import JobStatus
 
 RECENT = 100
 "So many of an owner's latest jobs tell when it was served last."
+_IN_TURN = (Turn.served_at_ms, Turn.since_ms, Turn.owner)
+_TURNS = Statement(lambda limit: Turn.select(Turn.owner).order_by(*_IN_TURN).limit(limit))
 READY = (Job.status == JobStatus.QUEUED.value) & (Job.unmet == 0)
 
 
@@ -54,10 +57,10 @@ def _take_turn(owner: str, at_ms: int) -> None:
 
 def owners_in_turn(limit: int, passed_over: Collection[str] = ()) -> list[str]:
     """Owners with jobs in line, who waited longest for their turn first; without those passed over already."""
-    turns = Turn.select(Turn.owner).order_by(Turn.served_at_ms, Turn.since_ms, Turn.owner)
-    if passed_over:
-        turns = turns.where(Turn.owner.not_in(list(passed_over)))
     with session():
+        if not passed_over:
+            return [owner for (owner,) in _TURNS.tuples(limit=limit)]
+        turns = Turn.select(Turn.owner).order_by(*_IN_TURN).where(Turn.owner.not_in(list(passed_over)))
         return [row.owner for row in turns.limit(limit)]
 
 

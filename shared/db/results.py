@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared.db.connection import session
+from shared.db.statements import Statement
 from shared.db.tables import Result
 from shared.names import JobId
 from shared.storage.base import StoredObject
@@ -14,6 +15,7 @@ TYPES: dict[str, str] = {
     "publish.log": "publishLog",
 }
 "File name → the wire's type (§18.4); every other file is `output`."
+_NAMES = Statement(lambda job_id: Result.select(Result.filename).where(Result.job_id == job_id))
 ORDER = ("imageLog", "configurationLog", "algorithmLog", "output", "publishLog")
 
 
@@ -41,7 +43,7 @@ def results_of(job_id: JobId) -> list[Result]:
 def filenames(job_id: JobId) -> frozenset[str]:
     """The names of the files there are."""
     with session():
-        return frozenset(row.filename for row in Result.select(Result.filename).where(Result.job_id == job_id))
+        return frozenset(filename for (filename,) in _NAMES.tuples(job_id=job_id))
 
 
 def forget_results(job_id: JobId) -> None:

@@ -5,22 +5,33 @@ from __future__ import annotations
 import hashlib
 
 from shared.db.node_tables import Token
+from shared.db.statements import Statement
 from shared.names import Address
+
+_STALE = Statement(
+    lambda address, now_ms: Token.delete().where((Token.address == address) & (Token.valid_until_ms < now_ms))
+)
+_INSERT = Statement(
+    lambda token_hash, address, created_at_ms, valid_until_ms: Token.insert(
+        token_hash=token_hash, address=address, created_at_ms=created_at_ms, valid_until_ms=valid_until_ms
+    )
+)
+_VALID = Statement(
+    lambda token_hash, now_ms: Token.select(Token.address).where(
+        (Token.token_hash == token_hash) & (Token.valid_until_ms > now_ms)
+    )
+)
 
 
 def insert_token(token: str, address: Address, created_at_ms: int, valid_until_ms: int) -> None:
     """Remember a token until its time; those of the same address that are past it are swept."""
-    stale = (Token.address == address) & (Token.valid_until_ms < created_at_ms)
-    Token.delete().where(stale).execute()
-    Token.insert(
-        token_hash=_hash(token), address=address, created_at_ms=created_at_ms, valid_until_ms=valid_until_ms
-    ).execute()
+    _STALE.write(address=address, now_ms=created_at_ms)
+    _INSERT.write(token_hash=_hash(token), address=address, created_at_ms=created_at_ms, valid_until_ms=valid_until_ms)
 
 
 def is_valid(token: str, now_ms: int) -> bool:
     """Whether a token is known, not invalidated and not past its time."""
-    known = (Token.token_hash == _hash(token)) & (Token.valid_until_ms > now_ms)
-    return bool(Token.select().where(known).exists())
+    return bool(_VALID.tuples(token_hash=_hash(token), now_ms=now_ms))
 
 
 def delete_token(token: str) -> bool:
