@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if job.is_finished or (arguments.type and not arguments.follow):
         print_kept(client, job, arguments.type, screen)
     elif arguments.follow:
-        stream(client, job.job_id)
+        stream(client, job.job_id, screen)
         job = one_job(client, Target(job_id=job.job_id))
     else:
         raise Failure(f"job {job.index} is not finished: {job.outcome()}", f"c2d logs -f {job.job_id[:12]}")
@@ -60,13 +60,12 @@ def one_job(client: NodeClient, target: Target) -> JobView:
     raise Failure("that is a workflow of several jobs", f"name one: {choices}")
 
 
-def stream(client: NodeClient, job_id: str) -> None:
+def stream(client: NodeClient, job_id: str, screen: Screen) -> None:
     """Copy the log to standard output as it grows."""
     try:
         response = client.stream(f"{SERVICES}/computeStreamableLogs", {"jobId": job_id}, "getComputeStreamableLogs", {})
         for chunk in response.stream(8192):
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
+            emit(chunk, screen)
     except Refused as refused:
         if refused.status != 404:
             raise
@@ -83,12 +82,20 @@ def print_kept(client: NodeClient, job: JobView, wanted: str | None, screen: Scr
         raise Failure(f"job {job.index} left no {wanted or 'log'}", f"c2d status {job.job_id[:12]}")
     if not wanted and chosen.type != ORDER[0]:
         screen.note(f"(the algorithm printed nothing; this is {chosen.filename})")
-    copy_out(client, chosen)
+    copy_out(client, chosen, screen)
 
 
-def copy_out(client: NodeClient, remote: Remote) -> None:
+def copy_out(client: NodeClient, remote: Remote, screen: Screen) -> None:
     """Fetch and verify a log, then copy it to standard output."""
     with tempfile.TemporaryDirectory(prefix="c2d-") as folder:
         local = fetch(client, remote, Path(folder), lambda _count: None)
-        sys.stdout.buffer.write(local.path.read_bytes())
-        sys.stdout.buffer.flush()
+        emit(local.path.read_bytes(), screen)
+
+
+def emit(chunk: bytes, screen: Screen) -> None:
+    """Write what a program printed as it is; with `--json` as text, a document for each piece."""
+    if screen.wants_json:
+        screen.json_line({"text": chunk.decode(errors="replace")})
+        return
+    sys.stdout.buffer.write(chunk)
+    sys.stdout.buffer.flush()
