@@ -1,0 +1,107 @@
+"""The connection: migrations by many at once, a schema that is the models', and a database that goes and comes back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shared.db.base import DATABASE
+from shared.db.connection import check_migrated, migrate, open_database, session, transaction
+from shared.db.node_tables import NODE_TABLES, Nonce
+from shared.db.tables import WORK_TABLES, Workflow
+from shared.errors import SettingsError, Unauthorized, Unavailable
+from shared.names import Address
+from tests.databases import opened
+from tests.needs import needs
+from tests.services.postgres import PostgresServer
+from tests.shared.db.rows import at_once
+
+MIGRATE = (
+    "import sys; from shared.db.connection import migrate, open_database;"
+    "open_database(sys.argv[1]); print(len(migrate()))"
+)
+ADDRESS = Address("0x" + "a" * 40)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs("postgres"))])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/new.sqlite"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+def test_migrated_by_four_processes_at_once_each_step_is_taken_once(empty_url: str) -> None:
+    command = [sys.executable, "-c", MIGRATE, empty_url]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    applied = sorted(int(process.communicate(timeout=60)[0]) for process in processes)
+    assert [process.returncode for process in processes] == [0] * 4
+    assert applied[:3] == [0, 0, 0] and applied[3] >= 1
+    with opened(empty_url):
+        check_migrated()
+
+
+def test_an_unmigrated_database_is_told_as_such(empty_url: str) -> None:
+    with opened(empty_url), pytest.raises(Unavailable, match="c2d migrate"):
+        check_migrated()
+
+
+def test_migrating_again_changes_nothing(database: str) -> None:
+    assert migrate() == []
+    check_migrated()
+
+
+def test_the_migrated_schema_is_that_of_the_models(database: str) -> None:
+    with session():
+        for table in (*WORK_TABLES, *NODE_TABLES):
+            name = table._meta.table_name
+            columns = {column.name: column.null for column in DATABASE.get_columns(name)}
+            assert columns == {field.column_name: field.null for field in table._meta.sorted_fields}, name
+            assert set(DATABASE.get_primary_keys(name)) == {
+                field.column_name for field in table._meta.get_primary_keys()
+            }, name
+        indexes = {index.name for table in ("job", "turn", "reservation") for index in DATABASE.get_indexes(table)}
+        assert {"job_due", "job_queue", "job_expiry", "job_workflow_id_index"} <= indexes
+
+
+@pytest.mark.parametrize("url", ["mysql://x", "sqlite:///", "c2d.sqlite", ""])
+def test_an_address_that_cannot_be_one_stops_the_start(url: str) -> None:
+    with pytest.raises(SettingsError, match="C2D_DATABASE_URL"):
+        open_database(url)
+
+
+def test_an_error_takes_back_everything_in_its_transaction(database: str) -> None:
+    with pytest.raises(ZeroDivisionError), transaction():
+        Nonce.insert(address="a", nonce=1).execute()
+        raise ZeroDivisionError
+    with session():
+        assert Nonce.select().count() == 0
+
+
+def test_fifty_uses_of_one_nonce_at_once_are_one_use(database: str) -> None:
+    from shared.db import nonces
+
+    def use() -> bool:
+        try:
+            with transaction():
+                nonces.spend(ADDRESS, 7)
+        except Unauthorized:
+            return False
+        return True
+
+    assert at_once(*[use] * 25, *[use] * 25).count(True) == 1
+
+
+def test_a_database_out_of_reach_is_told_and_found_again(own_postgres: PostgresServer) -> None:
+    url = own_postgres.create_database()
+    with opened(url):
+        migrate()
+        own_postgres.stop()
+        with pytest.raises(Unavailable), session():
+            Workflow.select().count()
+        own_postgres.start()
+        with session():
+            assert Workflow.select().count() == 0
