@@ -17,7 +17,7 @@ def respond(call: Call) -> Reply:
     """Stream image, provisioning and algorithm logs one after the other, to the owner or a viewer."""
     row = job_access.viewable(call.body["jobId"], call.signer.address)
     services = call.services
-    chunks = log_stream.follow(JobId(row.job.job_id), services.storage, services.wakeups)
+    chunks = log_stream.follow(JobId(row.job.job_id), services.storage, services.wakeups, call.is_gone)
     return Reply(chunks=chunks, media_type="text/plain; charset=utf-8", headers=HEADERS)
 
 

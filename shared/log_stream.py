@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from shared.db import job_views, log_chunks
 from shared.db.connection import session
@@ -19,8 +19,8 @@ LOOK_S = 15
 PIECE_BYTES = 1 << 16
 
 
-def follow(job_id: JobId, storage: Storage, wakeups: Wakeups) -> Iterator[bytes]:
-    """Yield every byte once, in order; holds no database connection while it waits."""
+def follow(job_id: JobId, storage: Storage, wakeups: Wakeups, is_gone: Callable[[], bool]) -> Iterator[bytes]:
+    """Yield every byte once, in order; holds no database connection while it waits, ends when the caller has gone."""
     yield b""  # the headers go out at once, however long the first line takes
     stage, offset = 0, 0
     while True:
@@ -45,6 +45,8 @@ def follow(job_id: JobId, storage: Storage, wakeups: Wakeups) -> Iterator[bytes]
             return
         else:
             wakeups.wait(seen, LOOK_S)
+            if is_gone():
+                return
 
 
 def _look(job_id: JobId, phase: str, offset: int) -> tuple[JobRow | None, bytes]:

@@ -88,7 +88,8 @@ def handle(entry: Entry, services: Services, incoming: Incoming) -> Reply:
     body = incoming.fields()
     schemas.check(command.body, body)
     call = Call(
-        command, body, signer, services, incoming.header, incoming.chunks(), incoming.peer, incoming.is_direct,
+        command, body, signer, services, incoming.header, incoming.chunks(), incoming.peer, incoming.is_gone,
+        incoming.is_direct,
         dispatch=lambda other, fields: handle(other, services, incoming.direct(other.command.takes, fields)),
     )  # fmt: skip
     reply = _respond(entry, call, incoming)

@@ -78,6 +78,8 @@ class Call:
     "The body of a command that takes bytes; counted and bounded, read once."
     peer: str
     "The caller's network address."
+    is_gone: Callable[[], bool]
+    "Whether the caller has hung up."
     is_direct: bool
     "Came through directCommand."
     dispatch: Callable[[Entry, Mapping[str, Any]], Reply]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
@@ -49,6 +50,18 @@ class Incoming:
     def peer(self) -> str:
         """The caller's network address, as the guard found it."""
         return str(self._req.context.get("peer") or self._req.remote_addr)
+
+    def is_gone(self) -> bool:
+        """Whether the caller has hung up: asked by streams with nothing to say, which would not notice otherwise."""
+        connection = self._req.env.get("gunicorn.socket")
+        if connection is None:
+            return False
+        try:
+            return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def header(self, name: str) -> str | None:
         """A header, or null where it is missing or says nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -71,6 +72,23 @@ def test_when_all_streams_are_taken_the_next_is_asked_to_wait_and_short_requests
         assert poll(url, JobId(job["jobId"])) == [200] * ASKS
         finish(api, JobId(job["jobId"]), job["workflowId"])
         assert (first.read(), second.read()) == (b"", b"")
+
+
+def test_a_caller_who_hangs_up_on_a_silent_log_gives_the_slot_back(quick_database: str, tmp_path: Path) -> None:
+    factories.put_environment()
+    api = Api(factories.services(tmp_path / "data", quick_database))
+    (job,) = api.start_jobs()
+    environment = variables(tmp_path / "data", quick_database, C2D_THREADS="4")
+    with serving("handlers.all_in_one:create_app()", environment, tmp_path / "log") as url:
+        with ExitStack() as stack:
+            assert [open_stream(api, url, JobId(job["jobId"]), number, stack).status for number in (0, 1, 2)] == [
+                200, 200, 503,
+            ]  # fmt: skip
+        until, status = time.monotonic() + 20, 503
+        while status == 503 and time.monotonic() < until:
+            with ExitStack() as stack:
+                status = open_stream(api, url, JobId(job["jobId"]), 0, stack).status
+        assert status == 200
 
 
 def open_stream(api: Api, url: str, job_id: JobId, number: int, stack: ExitStack) -> http.client.HTTPResponse:
