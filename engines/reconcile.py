@@ -36,6 +36,8 @@ BACKOFF_MS = 60_000
 MOST_ROUNDS = 50
 "A job is given back after so many looks in a row."
 BATCH = 64
+NO_ENGINE = ""
+"Whose due jobs are those in line alone."
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,14 @@ def reconcile_once(context: Context, crew: Crew, *, is_waiting: bool = True) -> 
     now_ms = context.now_ms()
     if not leases.has_due(context.name, now_ms):
         return PassReport()
-    check_daemon(context)
-    admitted = admit_waiting(context.name, now_ms)
     token = new_token()
+    try:
+        check_daemon(context)
+    except Unavailable:
+        for job_id in leases.lease_due(NO_ENGINE, now_ms, token, context.lease_ms, BATCH):
+            carry(context, job_id, token)  # a stop, or the end of patience, in line need not wait for the engine
+        raise
+    admitted = admit_waiting(context.name, now_ms)
     leased = leases.lease_due(context.name, now_ms, token, context.lease_ms, BATCH)
     slow = jobs.in_status(leased, SLOW)
     carried = [_hand_over(context, crew, job_id, token, job_id in slow) for job_id in leased]

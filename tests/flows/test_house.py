@@ -145,6 +145,16 @@ def test_work_is_taken_from_the_daemon_that_was_met_first_alone(site: Site) -> N
     assert "reached daemon another" in str(problem()) and site.ends() == [("queued", None)]
 
 
+def test_who_waits_in_line_may_stop_while_the_engine_is_down(site: Site) -> None:
+    site.submit(job(0), job(1, 0))
+    site.submit(job(0), wait_s=60)
+    site.world.is_down = True
+    site.stop(0)()
+    site.clock.advance(61)
+    site.pass_()
+    assert site.ends() == [("finished", "stopped"), ("data_failed", "dependency"), ("queue_expired", "queue")]
+
+
 def problem() -> str | None:
     with session():
         return Engine.get_by_id("local").problem  # type: ignore[no-any-return]
