@@ -1,9 +1,10 @@
 """c2dJobPublishResult: a publishing pod hands in what the algorithm left; the body is streamed to storage."""
 
-from shared import signers
+from shared import delivery, signers
 from shared.db import job_views, results
 from shared.db.connection import session, transaction
 from shared.errors import InvalidRequest, PayloadTooLarge
+from shared.limits import publish_bytes
 from shared.names import Phase, result_key
 from shared.provision import disk_bytes, safe_filename
 from shared.web import Call, Command, Reply, Rows, Takes, app_factory
@@ -16,13 +17,20 @@ COMMAND = Command(
 
 
 def respond(call: Call) -> Reply:
-    """Store the bytes while publishing, and make them a result once their digest matched; a retry replaces them."""
+    """Store or send on the bytes while publishing; a result is seen once its digest matched; a retry replaces it."""
     job_id, size = call.signer.job_id, int(call.body["size"])
     filename = safe_filename(call.body["filename"])
     with session():
-        limit = disk_bytes(job_views.in_phase(job_id, Phase.PUBLISH).job)
+        row = job_views.in_phase(job_id, Phase.PUBLISH)
+        target = delivery.target_of(row, call.services.keys.box)
+    limit = publish_bytes(disk_bytes(row.job))
     if size > limit:
-        raise PayloadTooLarge(f"The job was granted {limit} bytes of disk.", max_bytes=limit)
+        raise PayloadTooLarge(f"The job may publish {limit} bytes.", max_bytes=limit)
+    if target is not None:
+        handed = delivery.Handed(filename, size, call.signer.digest, call.chunks)
+        with call.services.streams.slot():
+            name = delivery.deliver(target, row, handed, call.services.node.public_key, call.services.fetch_allow)
+        return Reply({"filename": name, "size": size, "sha256": handed.sha256})
     with call.services.streams.slot():
         stored = call.services.storage.write(
             result_key(job_id, filename), call.chunks, expected_sha256=call.signer.digest, max_bytes=size

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from shared import command_form, eligibility, workflow
+from shared import command_form, eligibility, outputs, workflow
 from shared.db import environments, reservations, workflows
 from shared.db.environments import Offer
 from shared.db.workflows import Submission
-from shared.errors import CallerError, InvalidRequest, NotAvailable, NotFound
+from shared.errors import CallerError, InvalidRequest, NotFound
 from shared.file_objects import Decrypt
 from shared.names import JobId, WorkflowId
+from shared.outputs import OutputTarget
 from shared.placement import NotEnough
 from shared.strict_json import loads
 from shared.workflow import JobRequest, Workflow
@@ -20,9 +22,7 @@ from shared.workflow import JobRequest, Workflow
 def read(body: Mapping[str, Any], decrypt: Decrypt) -> Workflow:
     """Read a start by the door it came through. Raises: InvalidRequest."""
     parsed = workflow.from_body(body, decrypt) if "workflow" in body else command_form.from_body(body, decrypt)
-    if parsed.output is not None:
-        raise NotAvailable("output: results are kept by this node only; other targets are not available yet.")
-    return parsed
+    return parsed if parsed.output is None else replace(parsed, output=_output(parsed, decrypt))
 
 
 def submit(submission: Submission) -> tuple[WorkflowId, list[JobId]]:
@@ -47,6 +47,18 @@ def login(decrypt: Decrypt, encrypted: str) -> Any:
             path="encryptedDockerRegistryAuth",
         )
     return opened
+
+
+def _output(parsed: Workflow, decrypt: Decrypt) -> dict[str, Any]:
+    """Open the target; where several jobs leave something, it must be a folder. Raises: InvalidRequest."""
+    document = outputs.read(parsed.output, decrypt)
+    read = {job_input.from_job for job in parsed.jobs for job_input in job.inputs}
+    sent = [job for job in parsed.jobs if job.index not in read]
+    if len(sent) > 1 and not OutputTarget.from_document(document).is_folder:
+        raise InvalidRequest(
+            f"output: {len(sent)} jobs send their outputs, so the target must end with /", path="output"
+        )
+    return document
 
 
 def _check_job(submission: Submission, job: JobRequest, place: int, offers: Sequence[Offer]) -> None:

@@ -19,3 +19,9 @@ def inputs_of(job_id: JobId) -> list[Input]:
 def names_of(job_id: JobId) -> list[str]:
     """Per input that has one, its DID or the id of the job whose outputs it is; in input order."""
     return [name for row in inputs_of(job_id) if (name := row.did or row.from_job_id)]
+
+
+def is_read(job_id: JobId) -> bool:
+    """Whether another job has this one's outputs as an input."""
+    with session():
+        return bool(Input.select().where(Input.from_job_id == job_id).exists())

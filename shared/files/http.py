@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from shared.errors import InvalidRequest, JobError
 from shared.files.base import FetchRules
 from shared.files.connection import Origin, Patience, PinnedConnection
 from shared.files.reach import resolve
+from shared.files.target import target_of
 
 MAX_REDIRECTS = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
 _OURS = {"host", "connection", "content-length", "transfer-encoding", "accept-encoding", "range", "if-range"}
-_AS_IT_IS = "%/:=&?~+!$,;'@()*[]"
 
 
 class Request(NamedTuple):
@@ -55,6 +56,15 @@ def send(request: Request, rules: FetchRules, extra: Mapping[str, str], deadline
     raise JobError(f"the server redirects more than {MAX_REDIRECTS} times")
 
 
+def send_body(request: Request, rules: FetchRules, chunks: Iterable[bytes], size_bytes: int) -> Response:
+    """Send a request with a body, which can be read but once, so no redirect is followed.
+
+    Raises: InvalidRequest, Forbidden, JobError; OSError and HTTPException where a later try may succeed.
+    """
+    deadline = time.monotonic() + rules.total_s if rules.total_s else None
+    return _send_once(request, rules, {"Content-Length": str(size_bytes)}, deadline, chunks)
+
+
 def origin_of(url: str) -> Origin:
     """Read a URL's scheme, host and port. Raises: InvalidRequest."""
     try:
@@ -68,31 +78,38 @@ def origin_of(url: str) -> Origin:
     return Origin(parts.scheme, host, port)
 
 
-def _send_once(request: Request, rules: FetchRules, extra: Mapping[str, str], deadline: float | None) -> Response:
+def _send_once(
+    request: Request, rules: FetchRules, extra: Mapping[str, str], deadline: float | None,
+    chunks: Iterable[bytes] | None = None,
+) -> Response:  # fmt: skip
     origin = origin_of(request.url)
     addresses = resolve(origin.host, origin.port, rules.allow)
     connection = PinnedConnection(origin, addresses, Patience(rules.connect_s, rules.silence_s, deadline))
     headers = {name: value for name, value in request.headers.items() if name.lower() not in _OURS}
     try:
-        connection.request(request.method, _target(request.url), headers={**headers, **extra, **_IDENTITY})
+        _write(connection, request, chunks, {**headers, **extra, **_IDENTITY})
         body = connection.getresponse()
     except ValueError as error:
         connection.close()
         raise InvalidRequest("a header of the file object cannot be sent") from error
-    except (OSError, http.client.HTTPException):
+    except BaseException:  # whatever ended it: a body that was half sent must not look whole
         connection.close()
         raise
     return Response(body.status, {name.lower(): value for name, value in body.getheaders()}, body)
 
 
+def _write(
+    connection: PinnedConnection, request: Request, chunks: Iterable[bytes] | None, headers: Mapping[str, str]
+) -> None:
+    """Send all of it; a server that refuses a body before it has come says why in its answer."""
+    try:
+        connection.request(request.method, target_of(request.url), chunks, headers)
+    except (BrokenPipeError, ConnectionResetError):
+        if chunks is None or connection.sock is None:
+            raise
+
+
 _IDENTITY = {"Accept-Encoding": "identity"}
-
-
-def _target(url: str) -> str:
-    """Give path and query, percent-encoded where they must be and nowhere else."""
-    parts = urlsplit(url)
-    query = f"?{quote(parts.query, safe=_AS_IT_IS)}" if parts.query else ""
-    return quote(parts.path or "/", safe=_AS_IT_IS) + query
 
 
 def _redirected(request: Request, status: int, location: str, first: Origin) -> Request:

@@ -16,6 +16,8 @@ class Uploads:
     files: dict[str, bytes] = field(default_factory=dict)
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+    "Paths that are never taken."
     tries: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -47,6 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers["Content-Length"])
         body = self.rfile.read(length)
         status = self.uploads.statuses.pop(0) if self.uploads.statuses else 201
+        status = 403 if self.path in self.uploads.refused else status
         if len(body) < length:
             self.close_connection = True
             return
