@@ -13,6 +13,7 @@ from typing import Any
 from shared.db import queue, reservations
 from shared.db.connection import session
 from shared.db.node_tables import Engine, Environment
+from shared.db.statements import Statement
 from shared.db.tables import Job
 from shared.errors import InvalidRequest
 from shared.names import JobId
@@ -23,6 +24,11 @@ TRIES = 10
 "For one turn, while other passes admit the same owner's jobs."
 PATIENCE_MS = 600_000
 "How long a job is passed over before it holds back what others would take."
+
+_ENGINE = Statement(lambda engine: Engine.select().where(Engine.name == engine))
+_OFFERED = Statement(
+    lambda engine: Environment.select().where(Environment.engine == engine).order_by(Environment.position)
+)
 
 Document = Mapping[str, Any]
 
@@ -45,11 +51,10 @@ def admit_waiting(engine: str, now_ms: int) -> int:
     if not queue.owners_in_turn(1):
         return 0
     with session():
-        row = Engine.get_or_none(Engine.name == engine)
+        row = _ENGINE.first(engine=engine)
         if row is None or row.is_draining or row.problem:
             return 0
-        found = Environment.select().where(Environment.engine == engine).order_by(Environment.position)
-        line = Line(engine, [each.document for each in found], now_ms)
+        line = Line(engine, [each.document for each in _OFFERED.rows(engine=engine)], now_ms)
     admitted = 0
     while owners := queue.owners_in_turn(OWNERS_AT_ONCE, line.passed_over):
         admitted += sum(_has_turn(line, owner) for owner in owners)

@@ -15,6 +15,9 @@ from shared.placement import Usage
 
 _ONE = Statement(lambda environment_id: Environment.select().where(Environment.environment_id == environment_id))
 
+GONE_MS = 600_000
+"An engine whose passes have said nothing for so long offers nothing."
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -50,8 +53,8 @@ class Live:
     queued: Sequence[Any] = ()
 
 
-def offers() -> list[Offer]:
-    """Every environment, engine by engine in the operator's order."""
+def offers(now_ms: int) -> list[Offer]:
+    """Every environment of a living engine, engine by engine in the operator's order."""
     query: Any = Environment.select(Environment, Engine).join(
         Engine, on=(Engine.name == Environment.engine), attr="engine_row"
     )
@@ -64,7 +67,7 @@ def offers() -> list[Offer]:
             takes_work=not row.engine_row.is_draining and row.engine_row.problem is None,
             document=row.document,
         )
-        for row in query.order_by(Environment.engine, Environment.position)
+        for row in query.where(Engine.seen_at_ms > now_ms - GONE_MS).order_by(Environment.engine, Environment.position)
     ]
 
 

@@ -21,6 +21,7 @@ PHASE_STATUS: dict[Phase, JobStatus] = {
 }
 "The status a job has while a phase's container may act."
 _ONE = Statement(lambda job_id: Job.select().where(Job.job_id == job_id))
+_STATUS = Statement(lambda job_id: Job.select(Job.status).where(Job.job_id == job_id))
 _WAKE = Statement(
     lambda job_id, at_ms: Job.update(due_at_ms=at_ms).where(
         (Job.job_id == job_id) & Job.due_at_ms.is_null(False) & (Job.due_at_ms > at_ms)
@@ -128,9 +129,10 @@ def next_due_ms(engine: str, now_ms: int) -> int | None:
 
 def in_status(job_ids: Iterable[JobId], statuses: Iterable[JobStatus]) -> set[JobId]:
     """Which of the ids are in one of the statuses."""
+    wanted = {status.value for status in statuses}
     with session():
-        wanted = Job.job_id.in_(list(job_ids)) & Job.status.in_([status.value for status in statuses])
-        return {JobId(row.job_id) for row in Job.select(Job.job_id).where(wanted)}
+        found = {job_id: _STATUS.tuples(job_id=job_id) for job_id in job_ids}
+    return {job_id for job_id, rows in found.items() if rows and rows[0][0] in wanted}
 
 
 def queue_ends_at_ms(job: Job) -> int | None:

@@ -32,7 +32,24 @@ def _firsts(engine: Any) -> Any:
     return Select(columns=[ours, unplaced, fn.EXISTS(Turn.select(SQL("1")))]).bind(DATABASE)
 
 
+def _due(engine: Any, now_ms: Any, limit: Any) -> Any:
+    due = (
+        Job.select(Job.job_id)
+        .where(((Job.engine == engine) | Job.engine.is_null()) & (Job.due_at_ms <= now_ms))
+        .where(Job.due_at_ms.is_null(False) & (Job.lease_until_ms <= now_ms))  # as the partial index says
+        .order_by(Job.due_at_ms)
+        .limit(limit)
+    )
+    return lock_rows(due, skip=True)
+
+
 _FIRSTS = Statement(_firsts)
+_DUE = Statement(_due)
+_LEASE = Statement(
+    lambda job_id, token, until_ms: Job.update(lease_token=token, lease_until_ms=until_ms, due_at_ms=until_ms).where(
+        Job.job_id == job_id
+    )
+)
 
 
 def has_due(engine: str, now_ms: int) -> bool:
@@ -48,17 +65,9 @@ def lease_due(engine: str, now_ms: int, token: str, lease_ms: int, limit: int) -
     A leased job is due again when its lease ends, so a pass that dies leaves nothing behind.
     """
     with transaction():
-        due = (
-            Job.select(Job.job_id)
-            .where(((Job.engine == engine) | Job.engine.is_null()) & (Job.due_at_ms <= now_ms))
-            .where(Job.due_at_ms.is_null(False) & (Job.lease_until_ms <= now_ms))  # as the partial index says
-            .order_by(Job.due_at_ms)
-            .limit(limit)
-        )
-        ids = [row.job_id for row in lock_rows(due, skip=True)]
-        if ids:
-            until = now_ms + lease_ms
-            Job.update(lease_token=token, lease_until_ms=until, due_at_ms=until).where(Job.job_id.in_(ids)).execute()
+        ids = [JobId(job_id) for (job_id,) in _DUE.tuples(engine=engine, now_ms=now_ms, limit=limit)]
+        for job_id in ids:
+            _LEASE.write(job_id=job_id, token=token, until_ms=now_ms + lease_ms)
     return ids
 
 

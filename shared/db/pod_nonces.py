@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shared.db.node_tables import PodNonce
 from shared.db.statements import Statement
+from shared.db.tables import Job
 from shared.errors import Unauthorized
 from shared.names import JobId
 
@@ -21,3 +22,11 @@ def spend(job_id: JobId, nonce: str) -> None:
 def forget(job_id: JobId) -> int:
     """Remove the nonces of a finished job, whose key signs nothing any more; return how many."""
     return int(PodNonce.delete().where(PodNonce.job_id == job_id).execute())
+
+
+def sweep() -> int:
+    """Remove the nonces of calls that came after their job's end; return how many."""
+    finished = Job.select(Job.job_id).where(
+        Job.job_id.in_(PodNonce.select(PodNonce.job_id)) & Job.finished_at_ms.is_null(False)
+    )
+    return int(PodNonce.delete().where(PodNonce.job_id.in_(finished)).execute())

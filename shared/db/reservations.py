@@ -10,44 +10,58 @@ from peewee import fn
 from shared.db import events, queue
 from shared.db.connection import lock_rows, session, transaction
 from shared.db.node_tables import Engine, Pool, Reservation
+from shared.db.statements import Statement
 from shared.db.tables import Job
 from shared.lifecycle import JobStatus, check_move
 from shared.names import JobId
 from shared.placement import Grant, NotEnough, Usage, grant
 
 
+def _grouped(engine: Any, what: Any, *keys: Any) -> Any:
+    return Reservation.select(*keys, what).where(Reservation.engine == engine).group_by(*keys)
+
+
+_TOTALS = Statement(lambda engine: Pool.select(Pool.resource_id, Pool.total_milli).where(Pool.engine == engine))
+_SUMS = Statement(
+    lambda engine: _grouped(
+        engine,
+        fn.SUM(Reservation.amount_milli),
+        Reservation.environment_id,
+        Reservation.resource_id,
+        Reservation.is_free,
+    )
+)
+_COUNTS = Statement(
+    lambda engine: _grouped(
+        engine, fn.COUNT(fn.DISTINCT(Reservation.job_id)), Reservation.environment_id, Reservation.is_free
+    )
+)
+
+
 def usage(engine: str) -> Usage:
     """What is promised now on the engine's hardware and in each of its environments."""
     with session():
-        totals = {row.resource_id: row.total_milli for row in Pool.select().where(Pool.engine == engine)}
+        totals = dict(_TOTALS.tuples(engine=engine))
         environment: dict[str, dict[str, int]] = {}
         free: dict[str, dict[str, int]] = {}
         pool: dict[str, int] = {}
-        for row in _sums(engine):
-            where = [pool, environment.setdefault(row.environment_id, {})]
-            if row.is_free:
-                where.append(free.setdefault(row.environment_id, {}))
+        for environment_id, resource_id, is_free, amount in _SUMS.tuples(engine=engine):
+            where = [pool, environment.setdefault(environment_id, {})]
+            if is_free:
+                where.append(free.setdefault(environment_id, {}))
             for amounts in where:
-                amounts[row.resource_id] = amounts.get(row.resource_id, 0) + int(row.amount)
+                amounts[resource_id] = amounts.get(resource_id, 0) + int(amount)
         jobs, free_jobs = _counts(engine)
     return Usage(totals, pool, environment, free, jobs, free_jobs)
 
 
-def _sums(engine: str) -> Any:
-    keys = (Reservation.environment_id, Reservation.resource_id, Reservation.is_free)
-    amounts = Reservation.select(*keys, fn.SUM(Reservation.amount_milli).alias("amount"))
-    return amounts.where(Reservation.engine == engine).group_by(*keys).namedtuples()
-
-
 def _counts(engine: str) -> tuple[dict[str, int], dict[str, int]]:
-    keys = (Reservation.environment_id, Reservation.is_free)
-    counted: Any = Reservation.select(*keys, fn.COUNT(fn.DISTINCT(Reservation.job_id)).alias("jobs"))
     jobs: dict[str, int] = {}
     free: dict[str, int] = {}
-    for row in counted.where(Reservation.engine == engine).group_by(*keys).namedtuples():
-        jobs[row.environment_id] = jobs.get(row.environment_id, 0) + row.jobs
-        if row.is_free:
-            free[row.environment_id] = row.jobs
+    for environment_id, is_free, counted in _COUNTS.tuples(engine=engine):
+        jobs[environment_id] = jobs.get(environment_id, 0) + counted
+        if is_free:
+            free[environment_id] = counted
     return jobs, free
 
 

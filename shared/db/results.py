@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from shared.db.connection import session
 from shared.db.statements import Statement
 from shared.db.tables import Result
@@ -19,6 +21,18 @@ _NAMES = Statement(lambda job_id: Result.select(Result.filename).where(Result.jo
 ORDER = ("imageLog", "configurationLog", "algorithmLog", "output", "publishLog")
 
 
+def _put(job_id: Any, filename: Any, **fields: Any) -> Any:
+    insert = Result.insert(job_id=job_id, filename=filename, **fields)
+    return insert.on_conflict(conflict_target=[Result.job_id, Result.filename], update=fields)
+
+
+_PUT = Statement(
+    lambda job_id, filename, type, size_bytes, sha256, key, created_at_ms: _put(
+        job_id, filename, type=type, size_bytes=size_bytes, sha256=sha256, key=key, created_at_ms=created_at_ms
+    )
+)
+
+
 def record_result(job_id: JobId, filename: str, stored: StoredObject, at_ms: int, type_: str | None = None) -> None:
     """Make a stored file a result of the job; the same file again replaces what was known of it."""
     fields = {
@@ -28,9 +42,8 @@ def record_result(job_id: JobId, filename: str, stored: StoredObject, at_ms: int
         "key": stored.key,
         "created_at_ms": at_ms,
     }
-    insert = Result.insert(job_id=job_id, filename=filename, **fields)
     with session():
-        insert.on_conflict(conflict_target=[Result.job_id, Result.filename], update=fields).execute()
+        _PUT.write(job_id=job_id, filename=filename, **fields)
 
 
 def results_of(job_id: JobId) -> list[Result]:

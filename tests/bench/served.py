@@ -32,6 +32,13 @@ class Served:
     folder: Path
     database_url: str
     settings: dict[str, str]
+    gunicorn: list[int]
+    "Process id of the arbiter, once it runs."
+
+    def workers(self) -> list[int]:
+        """The processes that answer."""
+        [arbiter] = self.gunicorn
+        return [int(pid) for pid in Path(f"/proc/{arbiter}/task/{arbiter}/children").read_text().split()]
 
     def consumer(self) -> Consumer:
         """A new wallet."""
@@ -63,10 +70,11 @@ def served(folder: Path, app: str = "handlers.all_in_one:create_app()", threads:
     settings = {**{name: value for name, value in os.environ.items() if not name.startswith("C2D_")}, **given}
     with opened(database_url):
         migrate()
-        node = Served(url, folder, database_url, settings)
+        node = Served(url, folder, database_url, settings, [])
         gunicorn = ("-m", "gunicorn", "-c", "infra/gunicorn.conf.py", "-b", f"127.0.0.1:{port}", app)
         with node.running(*gunicorn) as process:
             wait_until_ready(url, process, folder)
+            node.gunicorn.append(process.pid)
             yield node
 
 
