@@ -7,7 +7,7 @@ from collections.abc import Callable
 from engines.context import Context
 from engines.engine_row import beat, check_daemon
 from engines.orphans import expire_results, remove_orphans, sweep_storage
-from shared.db import tokens
+from shared.db import pod_nonces, tokens
 from shared.db.connection import session
 from shared.db.duties import due_duties, end_duty, take_duty
 from shared.errors import Unavailable
@@ -62,4 +62,4 @@ def _beat(context: Context) -> None:
 
 def _sweep_tokens(context: Context) -> int:
     with session():
-        return tokens.sweep(context.now_ms())
+        return tokens.sweep(context.now_ms()) + pod_nonces.sweep()

@@ -11,6 +11,7 @@ from typing import Any
 from engines.drivers.base import GpuRequest, ImageRef, PhaseSpec
 from engines.entrypoint import command_of
 from engines.job_view import GIB, disk_bytes
+from shared.limits import publish_bytes
 from shared.names import JobId, Phase
 
 CONTRACT = {"VOLUME": "/data", "INPUTS": "/data/inputs", "OUTPUTS": "/data/outputs", "LOGS": "/data/logs"}
@@ -67,19 +68,21 @@ def image_of(order: Order) -> ImageRef:
 def pod_spec(order: Order, pods: Pods, phase: Phase) -> PhaseSpec:
     """The configuration or the publishing pod: it alone is given the job's key."""
     module = "pods.configuration" if phase is Phase.PROVISION else "pods.publishing"
+    disk = disk_bytes(list(order.resources))
+    told = {"nodeHttpApi": pods.api_url, "jobId": order.job_id, "nodeAddress": pods.node_address}
     return PhaseSpec(
         job_id=order.job_id,
         engine=order.engine,
         phase=phase,
         image=pods.image,
         command=("python", "-m", module),
-        environment={"nodeHttpApi": pods.api_url, "jobId": order.job_id, "nodeAddress": pods.node_address},
+        environment=told | ({"maxBytes": str(publish_bytes(disk))} if phase is Phase.PUBLISH else {}),
         secret_environment={"privateKey": "0x" + order.key.hex()},
         user="0:0",
         network="pod",
         cpu_cores=1.0,
         memory_bytes=POD_MEMORY_BYTES,
-        disk_bytes=disk_bytes(list(order.resources)),
+        disk_bytes=disk,
         capabilities=POD_CAPABILITIES,
     )
 

@@ -30,24 +30,39 @@ class Packing(NamedTuple):
     chunks: Callable[[], Iterator[bytes]]
 
 
-def pack(outputs_dir: str, logs_dir: str, door: Door) -> Packing:
-    """Decide what a job's folders become (container contract §8.2). Reads names, no content."""
-    notes = _Notes()
-    top = list(islice(walk(outputs_dir, _OUTPUTS, _ignore), 2))
-    has_logs = next(_log_entries(logs_dir, "logs", _ignore), None) is not None
-    for _ in _all_entries(outputs_dir, logs_dir, door, notes.add):
+def pack(outputs_dir: str, logs_dir: str, door: Door, most_bytes: int | None = None) -> Packing:
+    """Decide what a job's folders become (container contract §8.2). Reads names, no content.
+
+    `most_bytes`: what does not fit is left out, whole file by whole file.
+    """
+
+    def entries(note: Callable[[str], None] = _ignore) -> Iterator[Entry]:
+        found = _all_entries(outputs_dir, logs_dir, door, note)
+        return found if most_bytes is None else _fitting(found, most_bytes, note)
+
+    notes, first = _Notes(), list(islice(entries(), 2))
+    for _ in entries(notes.add):
         """Walk once, so that what is left out is known."""
-    if not top and not has_logs:
+    if len(first) == (1 if door == "command" else 0):
         return Packing("none", "", notes.lines(), lambda: iter(()))
     if door == "command":
-        return Packing(
-            "tar", "outputs.tar", notes.lines(), lambda: tar_chunks(_all_entries(outputs_dir, logs_dir, door, _ignore))
-        )
-    if len(top) == 1 and top[0].size_bytes is not None and not has_logs:
-        return Packing("file", top[0].name, notes.lines(), lambda: _only_file(outputs_dir))
-    return Packing(
-        "zip", "outputs.zip", notes.lines(), lambda: zip_chunks(_all_entries(outputs_dir, logs_dir, door, _ignore))
-    )
+        return Packing("tar", "outputs.tar", notes.lines(), lambda: tar_chunks(entries()))
+    if len(first) == 1 and first[0].size_bytes is not None and "/" not in first[0].name:
+        return Packing("file", first[0].name, notes.lines(), lambda: _only_file(entries()))
+    return Packing("zip", "outputs.zip", notes.lines(), lambda: zip_chunks(entries()))
+
+
+def _fitting(entries: Iterator[Entry], most_bytes: int, note: Callable[[str], None]) -> Iterator[Entry]:
+    """Yield what there is room for, with what an archive writes around each."""
+    left = most_bytes
+    for entry in entries:
+        size = entry.size_bytes or 0
+        needed = size + size // 4096 + 2048 + 4 * len(entry.name.encode())
+        if needed > left:
+            note(f"{entry.name}: {size:,} bytes are more than there is room for, left out")
+            continue
+        left -= needed
+        yield entry
 
 
 def _all_entries(outputs_dir: str, logs_dir: str, door: Door, note: Callable[[str], None]) -> Iterator[Entry]:
@@ -73,8 +88,8 @@ def _log_entries(logs_dir: str, prefix: str, note: Callable[[str], None]) -> Ite
             yield entry._replace(name=f"{prefix}/{entry.name}")
 
 
-def _only_file(folder: str) -> Iterator[bytes]:
-    for entry in walk(folder, _OUTPUTS, _ignore):
+def _only_file(entries: Iterator[Entry]) -> Iterator[bytes]:
+    for entry in entries:
         yield from chunks_of(entry)
 
 

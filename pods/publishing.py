@@ -42,7 +42,8 @@ def main(environment: Mapping[str, str]) -> int:
 def publish(client: NodeClient, reporter: Reporter, environment: Mapping[str, str]) -> dict[str, object]:
     """Pack and send; gives what the report says of it. Raises: JobError, OSError."""
     data = environment.get("C2D_DATA", "/data")
-    packing = pack(f"{data}/outputs", f"{data}/logs", _door(data))
+    most_bytes = int(environment["maxBytes"]) if environment.get("maxBytes") else None
+    packing = pack(f"{data}/outputs", f"{data}/logs", _door(data), most_bytes)
     for note in packing.notes:
         say(note)
     if packing.kind == "none":

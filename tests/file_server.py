@@ -30,17 +30,17 @@ class Served:
 
 
 @contextmanager
-def serve_files(served: Served) -> Iterator[str]:
-    """Serve on loopback; gives the base URL without a slash at its end."""
+def serve_files(served: Served, host: str = "127.0.0.1") -> Iterator[str]:
+    """Serve on an address of this machine; gives the base URL without a slash at its end."""
 
     class Handler(_Handler):
         settings = served
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://{host}:{server.server_port}"
     finally:
         if served.drip:
             served.drip.set()

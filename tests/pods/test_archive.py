@@ -56,6 +56,22 @@ def test_nothing_gives_nothing(outputs: Path, door: Door) -> None:
     assert packed(outputs, door)[0].kind == "none"
 
 
+@pytest.mark.parametrize("door", ["workflow", "command"])
+def test_what_there_is_no_room_for_is_left_out_and_told(outputs: Path, door: Door) -> None:
+    (outputs / "small").write_bytes(b"small")
+    (outputs / "more").write_bytes(b"more")
+    os.truncate(os.open(outputs / "large", os.O_CREAT | os.O_WRONLY), 1 << 40)
+    packing = pack(str(outputs), str(outputs.parent / "logs"), door, 1 << 20)
+    data = b"".join(packing.chunks())
+    assert len(data) < 1 << 20 and b"small" in data and b"more" in data
+    assert [note.rpartition("/")[2] for note in packing.notes] == [
+        "large: 1,099,511,627,776 bytes are more than there is room for, left out"
+    ]
+    (outputs / "small").unlink()
+    (outputs / "more").unlink()
+    assert pack(str(outputs), str(outputs.parent / "logs"), door, 1 << 20).kind == "none"
+
+
 def test_one_file_is_itself(outputs: Path, tmp_path: Path) -> None:
     (outputs / "résult.csv").write_bytes(b"a,b\n")
     packing, data = packed(outputs)

@@ -149,6 +149,7 @@ def real_node(folder: Path, *arguments: str, **settings: str) -> Iterator[RealNo
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith('{"url"'), line + process.stdout.read()
+        watchdog.cancel()
         yield RealNode(json.loads(line)["url"], folder / "node", process, environment)
     finally:
         watchdog.cancel()

@@ -19,6 +19,7 @@ from shared.names import LABEL_ENGINE, JobId, Phase, container_name
 from tests.file_server import Served, serve_files
 from tests.needs import busybox_image
 from tests.services.node import Consumer, RealNode, real_node
+from tests.services.parts import Parts
 
 PATIENCE_S = 90
 POD_IMAGE = "c2d/pod:latest"
@@ -57,7 +58,7 @@ def python_job(index: int, script: str, **changes: Any) -> Json:
 class Place:
     """A running node, who uses it, and a server of files that its pods reach."""
 
-    node: RealNode
+    node: RealNode | Parts
     consumer: Consumer
     engines: Sequence[str]
     data_url: str
@@ -120,7 +121,7 @@ class Place:
 
     def leftovers(self) -> Json:
         """What should not be there once every job has ended; empty when all is well."""
-        held = {table: self.rows(f"SELECT * FROM {table}") for table in ("reservation", "turn", "pod_nonce")}
+        held = {table: self.rows(f"SELECT * FROM {table}") for table in ("reservation", "turn")}
         leases = self.rows("SELECT job_id FROM job WHERE lease_token IS NOT NULL")
         chunks = self.rows("SELECT DISTINCT job_id FROM log_chunk")
         found = {**held, "leases": leases, "chunks": chunks, "outside": outside(self.engines)}
@@ -145,6 +146,14 @@ def place(folder: Path, *engines: Json, **settings: str) -> Iterator[Place]:
             yield Place(node, node.consumer(), names, url, served)
     finally:
         remove_all(names)
+
+
+@contextlib.contextmanager
+def as_place(parts: Parts, engines: Sequence[str]) -> Iterator[Place]:
+    """The same for a node in parts."""
+    served = Served()
+    with serve_files(served, gateway_of({})) as url:
+        yield Place(parts, parts.consumer(), engines, url, served)
 
 
 def new_name() -> str:

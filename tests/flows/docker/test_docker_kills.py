@@ -1,0 +1,212 @@
+"""kill -9 on the real engine: a pass at many places of its work, handlers in mid-upload, everything at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.environments import environment_id
+from tests.flows.docker.harness import (
+    PATIENCE_S,
+    Place,
+    as_place,
+    environment,
+    gateway_of,
+    job,
+    new_name,
+    outside,
+    place,
+    remove_all,
+    starts_of,
+    until,
+)
+from tests.needs import needs
+from tests.services.node import FINALS, RealNode, real_node
+from tests.services.parts import Parts, node_in_parts
+
+pytestmark = [needs("docker"), pytest.mark.xdist_group("docker-kills")]
+LANES = 3
+EVERYDAY, MANY = 6, 42
+OFTEN = ("observe", "read_log", "log_chunk", "lease")
+"What a pass does as often as it looks, so that the number tells no place."
+SCRIPT = "cat /data/inputs/in.txt; echo run >>/data/outputs/runs.txt"
+
+
+@dataclass
+class Yard:
+    """A node whose passes die, some engines side by side."""
+
+    parts: Parts
+    place: Place
+    folder: Path
+
+    def run(self, engine: str, kill_at: str = "") -> tuple[dict[str, Any], list[str]]:
+        """One job whose first pass dies at the place; its outcome, and the places that pass came to."""
+        places = self.folder / f"places-{new_name()}"
+        consumer = self.parts.consumer()
+        files = self.place.file("in.txt", b"data\n")
+        given = {"input": [{"index": 0, "files": files}], "environment": environment_id(engine, "docker", "main")}
+        workflow = self.place.submit(job(0, SCRIPT, **given), consumer=consumer)
+        told = {"KILL_AT": kill_at, "PLACES": str(places)}
+        process = self.parts.start_pass(engine, module="tests.flows.docker.killed_pass", **told)
+        try:
+            until(lambda: process.poll() is not None or consumer.status(workflowId=workflow)[0]["status"] in FINALS)
+            with self.parts.passing(engine) if process.poll() is not None else contextlib.nullcontext():
+                [record] = consumer.wait(workflow, PATIENCE_S)
+        finally:
+            process.terminate()
+            process.wait()
+        return self.outcome(record, consumer), places.read_text().splitlines()
+
+    def outcome(self, record: dict[str, Any], consumer: Any) -> dict[str, Any]:
+        """What the owner gets, how often the algorithm ran, what is left outside."""
+        results = self.place.results(record, consumer)
+        job_id = record["jobId"]
+        held = {
+            "reservations": self.place.rows("SELECT * FROM reservation WHERE job_id = ?", job_id),
+            "nonces": self.place.rows("SELECT * FROM pod_nonce WHERE job_id = ?", job_id),
+            "leased": self.place.rows("SELECT 1 FROM job WHERE job_id = ? AND status != 'finished'", job_id),
+            "outside": [each for each in outside(self.place.engines) if job_id[:40] in each],
+        }
+        return {
+            "status": record["status"],
+            "details": record["terminationDetails"],
+            "files": sorted((kind, name) for kind, (name, _) in results.items()),
+            "output": results["output"][1],
+            "log": results["algorithmLog"][1],
+            "runs": starts_of(job_id),
+            **held,
+        }
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    folder = tmp_path_factory.mktemp("docker-kills")
+    engines = [new_name() for _ in range(LANES)]
+    chosen = [{"name": name, "type": "docker", "environments": [environment()]} for name in engines]
+    settings = {"C2D_ENGINES": json.dumps(chosen), "C2D_FETCH_ALLOW": f"{gateway_of({})}/32"}
+    try:
+        with node_in_parts(folder, **settings) as parts, as_place(parts, engines) as found:
+            for process in [parts.start_pass(engine) for engine in engines]:
+                assert process.wait(60) == 0
+            yield Yard(parts, found, folder)
+    finally:
+        remove_all(engines)
+
+
+def test_a_pass_killed_at_a_few_places_changes_nothing(yard: Yard) -> None:
+    kill_at_so_many(yard, EVERYDAY)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_a_pass_killed_at_many_places_changes_nothing(yard: Yard) -> None:
+    assert len(kill_at_so_many(yard, MANY)) >= 20
+
+
+def kill_at_so_many(yard: Yard, count: int) -> set[str]:
+    """Run undisturbed, then with so many deaths spread over the whole life; the places, each another."""
+    wanted, places = yard.run(yard.place.engines[0])
+    assert wanted["status"] == 70 and wanted["output"] == b"run\n" and wanted["runs"] == 1, wanted
+    sure = [place for place in places if not any(word in place for word in OFTEN)]
+    chosen = [sure[round(index * (len(sure) - 1) / (count - 1))] for index in range(count)]
+    with ThreadPoolExecutor(LANES) as lanes:
+        done = [
+            lanes.submit(one_lane, yard, engine, chosen[number::LANES], wanted)
+            for number, engine in enumerate(yard.place.engines)
+        ]
+        found = [each for lane in done for each in lane.result()]
+    wrong = [f"killed {place}: {problem}" for place, problem in found if problem]
+    assert not wrong, "\n".join(wrong)
+    print(f"{len(found)} of {len(sure)} places, of {count} tried:", *(place for place, _ in found), sep="\n  ")
+    return {place for place, _ in found}
+
+
+def one_lane(
+    yard: Yard, engine: str, places: list[str], wanted: dict[str, Any]
+) -> list[tuple[str, dict[str, tuple[Any, Any]]]]:
+    """Die at each of the places in turn; those that were reached, and what was not as without a death."""
+    done = []
+    for place in places:
+        outcome, reached = yard.run(engine, place)
+        if place in reached:
+            done.append((place, {key: (wanted[key], outcome[key]) for key in wanted if wanted[key] != outcome[key]}))
+    return done
+
+
+@pytest.mark.full
+def test_handlers_killed_in_mid_upload_lose_nothing(yard: Yard) -> None:
+    engine, consumer = yard.place.engines[0], yard.parts.consumer()
+    size = 400_000_000
+    script = f"echo run >>/data/outputs/runs.txt; head -c {size} /dev/zero >/data/outputs/big"
+    workflow = yard.place.submit(
+        job(0, script, environment=environment_id(engine, "docker", "main")), consumer=consumer
+    )
+    with yard.parts.passing(engine):
+        [record] = until(lambda: consumer.status(workflowId=workflow))
+        wait_for_upload(yard.parts.folder / "results" / record["jobId"])
+        yard.parts.kill()
+        time.sleep(1)
+        yard.parts.start()
+        [record] = consumer.wait(workflow)
+    assert (record["status"], record["terminationDetails"]["exitCode"]) == (70, 0)
+    assert starts_of(record["jobId"]) == 1
+    [output] = [each for each in record["results"] if each["type"] == "output"]
+    assert output["filesize"] > size
+    left = [path.name for path in (yard.parts.folder / "results" / record["jobId"]).iterdir()]
+    assert sorted(left) == sorted(each["filename"] for each in record["results"]), left
+
+
+def wait_for_upload(folder: Path) -> None:
+    """Wait until some of a large result has arrived."""
+    until(
+        lambda: (
+            folder.exists() and any(path.stat().st_size > 20_000_000 for path in folder.rglob("*") if path.is_file())
+        )
+    )
+
+
+@pytest.mark.full
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("status", [30, 40, 60])
+def test_everything_killed_at_once_goes_on_where_it_was(tmp_path: Path, status: int) -> None:
+    with place(tmp_path) as first:
+        jobs = [
+            job(0, "sleep 2; echo run >>/data/outputs/runs.txt"),
+            job(1, "cat $INPUTS/*/runs.txt", input=[{"index": 0, "fromJob": 0}]),
+        ]
+        workflow = first.submit(*jobs)
+        first.until_status(workflow, status)
+        kill_tree(first.node)
+        port = first.node.url.rpartition(":")[2]
+        settings = {name: value for name, value in first.node.environment.items() if name.startswith("C2D_")}
+        with real_node(tmp_path, "--port", port, **settings):
+            one, two = first.consumer.wait(workflow, 150)
+            assert [record["status"] for record in (one, two)] == [70, 70]
+            assert first.output(one) == b"run\n" and first.log(two) == "run\n"
+            assert [starts_of(record["jobId"]) for record in (one, two)] == [1, 1]
+            first.until_clean()
+
+
+def kill_tree(node: RealNode) -> None:
+    """kill -9 for the node and all its children, at once."""
+    found, todo = [], [node.process.pid]
+    while todo:
+        pid = todo.pop()
+        found.append(pid)
+        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+        todo += [int(each) for each in listed.stdout.split()]
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+    node.process.wait()
