@@ -18,7 +18,7 @@ COMMAND = Command(
 
 def respond(call: Call) -> Reply:
     """Show every environment, or those with fees on one chain; none is an empty list."""
-    offers = environments.offers()
+    offers = environments.offers(call.now_ms())
     chain = call.body.get("chainId")
     if chain is not None:
         offers = [offer for offer in offers if str(chain) in (offer.document.get("fees") or {})]

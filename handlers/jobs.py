@@ -21,7 +21,7 @@ def respond(call: Call) -> Reply:
     """Show running jobs and, with fromTimestamp, those finished since; beside them each environment's limits."""
     rows = job_views.find(wanted(call.body))
     jobs = [job_view(row, is_known=False, shows_metadata=False) for row in rows]
-    return Reply(jobs if call.is_direct else {"jobs": jobs, "limits": limits()})
+    return Reply(jobs if call.is_direct else {"jobs": jobs, "limits": limits(call.now_ms())})
 
 
 def wanted(fields: Any) -> Wanted:
@@ -42,9 +42,9 @@ def listed(value: str | list[str] | None) -> tuple[str, ...]:
     return tuple(value.split(",") if isinstance(value, str) else value or ())
 
 
-def limits() -> list[dict[str, Any]]:
+def limits(now_ms: int) -> list[dict[str, Any]]:
     """How much may run in each environment."""
-    offers = environments.offers()
+    offers = environments.offers(now_ms)
     usages = environments.usages([offer.engine for offer in offers])
     engines = {engine.name: engine for engine in environments.engines()}
     return [limits_view(offer, usages[offer.engine], engines[offer.engine]) for offer in offers]

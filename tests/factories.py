@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,12 @@ def environment(**fields: Any) -> dict[str, Any]:
     }
 
 
-def put_environment(document: Mapping[str, Any] | None = None, engine: str = "local", seen_at_ms: int = 1) -> str:
+def put_environment(
+    document: Mapping[str, Any] | None = None, engine: str = "local", seen_at_ms: int | None = None
+) -> str:
     """Write an engine with one environment; returns the environment's id."""
     document = environment() if document is None else document
+    seen_at_ms = time.time_ns() // 1_000_000 if seen_at_ms is None else seen_at_ms
     with transaction():
         known = {"type": "memory", "hash": document["id"].partition("-")[0], "seen_at_ms": seen_at_ms}
         Engine.insert(name=engine, **known).on_conflict_ignore().execute()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -267,6 +269,12 @@ def test_server_sent_events_end_with_the_job_and_are_taken_up_after_the_last_one
 
 
 # environments and jobs
+
+
+def test_an_engine_whose_passes_are_dead_offers_nothing(quick_database: str, tmp_path: Path) -> None:
+    factories.put_environment(seen_at_ms=time.time_ns() // 1_000_000 - 3_600_000)
+    api = Api(factories.services(tmp_path / "data", quick_database))
+    assert api.get("computeEnvironments").json == []
 
 
 def test_environments_show_what_is_used_now_and_say_when_nothing_changed(api: Api) -> None:
