@@ -27,7 +27,7 @@ def read(body: Mapping[str, Any], decrypt: Decrypt) -> Workflow:
 
 def submit(submission: Submission) -> tuple[WorkflowId, list[JobId]]:
     """Check, write, and admit; part of the caller's transaction. Raises: InvalidRequest, Forbidden, NotFound."""
-    offers = environments.offers()
+    offers = environments.offers(submission.at_ms)
     parsed = submission.workflow
     for place, job in enumerate(parsed.jobs):
         _check_job(submission, job, place, offers)
