@@ -80,7 +80,8 @@ def fill(size: int) -> None:
     more = ("wanted", "specs", "max_duration_s", "unmet", "stop_requested", "provision_starts", "publish_starts")
     columns = ", ".join(f'"{each}"' for each in (*fields, *times, *more))
     owner = f"CAST({there} + n AS TEXT)"
-    values = f"""'j' || {owner}, 'w' || {owner}, 0, 'o' || CAST(MOD(n, 1000) AS TEXT), '{{}}', '', 'local', 'finished', '',
+    values = f"""
+        'j' || {owner}, 'w' || {owner}, 0, 'o' || CAST(MOD(n, 1000) AS TEXT), '{{}}', '', 'local', 'finished', '',
         {NOW} - n, {NOW} - n, {NOW} + n, 0, 0, {"TRUE" if is_postgresql() else 1},
         '{{}}', '{{}}', 60, 0, {"FALSE" if is_postgresql() else 0}, 1, 1"""
     if is_postgresql():
