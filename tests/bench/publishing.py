@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def publish(name: str, node: Served, fill: Callable[[Path], None], size: Size) -
 
 def a_publishing_job(node: Served) -> tuple[str, dict[str, str]]:
     """A job that stands where its outputs are published, and what its pod is told."""
-    put_environment()
+    put_environment(seen_at_ms=time.time_ns() // 1_000_000)
     started = Consumer(node.url).submit([workflow_job()])
     job_id = started[0]["jobId"].rpartition("-")[2]
     put_status(job_id, JobStatus.PUBLISHING, resources=DISK)
