@@ -20,6 +20,10 @@ class DaemonCheck:
 
     at_s: float = float("-inf")
 
+    def forget(self) -> None:
+        """Make the next pass look again."""
+        self.at_s = float("-inf")
+
 
 @dataclass(frozen=True)
 class Context:

@@ -20,7 +20,7 @@ def check_daemon(context: Context, *, is_cached: bool = True) -> None:
     """
     if is_cached and time.monotonic() - context.daemon_check.at_s < CHECK_S:
         return
-    context.daemon_check.at_s = float("-inf")  # only a good check is kept
+    context.daemon_check.forget()  # only a good check is kept
     try:
         found = context.driver.daemon_id()
     except Unavailable as error:

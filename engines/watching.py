@@ -110,4 +110,5 @@ def _hear_engine(context: Context, bell: Bell) -> None:
         try:
             context.driver.watch(bell.ring, is_stopped)
         except Unavailable:
+            context.daemon_check.forget()  # who answers next may be another daemon
             time.sleep(1)

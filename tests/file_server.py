@@ -93,6 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         if served.drip:
             self.wfile.write(data[:1])
             served.drip.wait(30)
+            data = data[1:]
         if served.break_after:
             self.wfile.write(data[: served.break_after.pop(0)])
             self.close_connection = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
+from urllib3.exceptions import ReadTimeoutError
+
 from engines.drivers.docker_api import DockerApi, json_lines, label_filter
 from shared.errors import Unavailable
 from shared.names import LABEL_ENGINE, LABEL_JOB, JobId
@@ -36,10 +38,19 @@ def _watch_once(
         while not is_stopped():
             try:
                 event = next(lines)
-            except (StopIteration, OSError):  # silence, or the engine went away, which the next call tells
+            except StopIteration as error:  # what listens there next may be another engine
+                raise Unavailable("The Docker Engine ended its events.") from error
+            except OSError as error:
+                if not _is_silence(error):
+                    raise
                 return since
             since = f"{event['timeNano'] // 10**9}.{event['timeNano'] % 10**9 + 1:09d}"
             if event["Action"] == "die":  # told before the list shows it; to inspect waits until it does
                 api.is_there(f"/containers/{event['Actor']['ID']}/json")
             wake(JobId(event["Actor"]["Attributes"].get(LABEL_JOB, "")))
     return since
+
+
+def _is_silence(error: OSError) -> bool:
+    """Whether nothing came for a while, which is no trouble."""
+    return isinstance(error, TimeoutError) or any(isinstance(cause, ReadTimeoutError) for cause in error.args)

@@ -1,4 +1,4 @@
-"""A door between the node and a service: shut, it cuts every connection and refuses new ones; opened, all is as before."""
+"""A door between the node and a service: shut, it cuts every connection and refuses new ones."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from tests.flows.killable import VERBS, WRITES, Checkpoints, Watched
 
 LEASE_MS = 3_000
 TABLES = ("job", "event", "result", "reservation", "turn", "dependency", "pod_nonce", "log_chunk")
+KINDS = {"move": "status", "lease": "lease_token"}
 DOCKER_VERBS = (*VERBS, "observe", "read_log")
 
 
@@ -66,11 +67,10 @@ def watch_writes(checkpoints: Checkpoints) -> None:
 
 def kind_of(sql: str) -> str:
     """What a write is about: a move, a lease, or the table and what is done to it."""
-    if sql.startswith('UPDATE "job"'):
-        return (
-            "move" if '"status" =' in sql.partition("WHERE")[0] else "lease" if '"lease_token" =' in sql else "record"
-        )
-    return " ".join(sql.split()[:3])
+    if not sql.startswith('UPDATE "job"'):
+        return " ".join(sql.split()[:3])
+    changed = sql.partition("WHERE")[0]
+    return next((kind for kind, column in KINDS.items() if f'"{column}" =' in changed), "record")
 
 
 def main() -> int:

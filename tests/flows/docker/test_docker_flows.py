@@ -60,7 +60,8 @@ def test_two_branches_join_and_the_bytes_are_those_that_were_made(site: Place) -
             2,
             "import json, os\nfirst, second = json.loads(os.environ['DIDS'])\n"
             "head = open(f'/data/inputs/{first}/part/head', 'rb').read()\n"
-            "tail = open(f'/data/inputs/{second}/tail', 'rb').read()\nopen('/data/outputs/joined', 'wb').write(head + tail)\n",
+            "tail = open(f'/data/inputs/{second}/tail', 'rb').read()\n"
+            "open('/data/outputs/joined', 'wb').write(head + tail)\n",
             input=[{"index": 0, "fromJob": 0}, {"index": 1, "previousStage": 1}],
         ),
     )
@@ -76,6 +77,8 @@ def read(path):
     return open(path).read()
 status = dict(line.split(":\\t", 1) for line in read("/proc/self/status").splitlines() if ":\\t" in line)
 tree = sorted(os.path.join(folder, name) for folder, _, names in os.walk("/data") for name in names)
+PIDS = ("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max")
+host, _, port = os.environ["NODE"].partition(":")
 def reaches(address):
     try:
         socket.create_connection(address, 2)
@@ -85,12 +88,13 @@ def reaches(address):
 print(json.dumps({
     "ids": [os.getuid(), os.getgid(), os.getgroups()], "tree": tree, "env": dict(os.environ), "cwd": os.getcwd(),
     "status": {name: status[name].strip() for name in ("CapEff", "CapBnd", "CapPrm", "NoNewPrivs", "Seccomp")},
-    "pids": read("/sys/fs/cgroup/pids.max" if os.path.exists("/sys/fs/cgroup/pids.max") else "/sys/fs/cgroup/pids/pids.max"),
+    "pids": read(next(path for path in PIDS if os.path.exists(path))),
     "nets": sorted(os.listdir("/sys/class/net")), "custom": json.loads(read("/data/inputs/algoCustomData.json")),
-    "reaches": [reaches((os.environ["NODE"].split(":")[0], int(os.environ["NODE"].split(":")[1]))), reaches(("1.1.1.1", 53))],
+    "reaches": [reaches((host, int(port))), reaches(("1.1.1.1", 53))],
     "modes": {name: oct(os.stat("/data/" + name).st_mode & 0o777) for name in os.listdir("/data")},
     "algorithm": oct(os.stat("/data/transformations/algorithm").st_mode & 0o777),
     "mounts": [line.split()[1] for line in read("/proc/mounts").splitlines()],
+}), file=open("/data/outputs/seen.json", "w"))
 open("/tmp/writable", "w"); open("/data/logs/own.txt", "w").write("own"); open("/data/inputs/mine", "w")
 """
 
@@ -228,7 +232,8 @@ import os, socket
 os.chdir("/data/outputs")
 os.makedirs("sub/deeper/empty")
 open("sub/inside", "w").write("inside")
-os.symlink("sub/inside", "link-inside"); os.symlink("/etc/passwd", "link-outside"); os.symlink("nowhere", "link-dangling")
+os.symlink("sub/inside", "link-inside"); os.symlink("/etc/passwd", "link-outside")
+os.symlink("nowhere", "link-dangling")
 os.symlink("../../transformations/algorithm", "sub/link-up"); os.symlink("/data/outputs", "link-round")
 os.mkfifo("fifo"); socket.socket(socket.AF_UNIX).bind("socket")
 open("private", "w").write("private"); os.chmod("private", 0o600)
@@ -266,7 +271,10 @@ def test_hostile_outputs_are_packed_harmlessly(site: Place) -> None:
 
 @full
 def test_a_flood_of_output_ends_the_job_and_keeps_what_there_is(site: Place) -> None:
-    script = "truncate -s 1T /data/outputs/claims; echo first >/data/outputs/a; while :; do head -c 20000000 /dev/zero >>/data/logs/more; sleep 0.3; done"
+    script = (
+        "truncate -s 1099511627776 /data/outputs/claims; echo first >/data/outputs/a; "
+        "while :; do head -c 20000000 /dev/zero >>/data/logs/more; sleep 0.3; done"
+    )
     record = site.run_one(script, compute={"disc": 0.05})
     assert ending(record)[::2] == (42, "disk")
     archive = zipfile.ZipFile(io.BytesIO(site.output(record)))
@@ -359,7 +367,13 @@ def test_a_pod_that_ends_by_itself_fails_the_job_at_once(site: Place) -> None:
     assert ending(record) == (31, None, "error") and starts_of(record["jobId"], Phase.PROVISION) == 1
 
 
-DIES = "import os, signal\nfor pid in os.listdir('/proc'):\n    if pid.isdigit() and b'pods.configuration' in open(f'/proc/{pid}/cmdline', 'rb').read() and int(pid) not in (1, os.getpid()): os.kill(int(pid), signal.SIGINT)"
+DIES = """
+import os, signal
+for pid in os.listdir('/proc'):
+    if pid.isdigit() and int(pid) not in (1, os.getpid()):
+        if b'pods.configuration' in open(f'/proc/{pid}/cmdline', 'rb').read():
+            os.kill(int(pid), signal.SIGINT)
+"""
 
 
 @full

@@ -138,10 +138,10 @@ def one_lane(
 ) -> list[tuple[str, dict[str, tuple[Any, Any]]]]:
     """Die at each of the places in turn; those that were reached, and what was not as without a death."""
     done = []
-    for place in places:
-        outcome, reached = yard.run(engine, place)
-        if place in reached:
-            done.append((place, {key: (wanted[key], outcome[key]) for key in wanted if wanted[key] != outcome[key]}))
+    for kill_at in places:
+        outcome, reached = yard.run(engine, kill_at)
+        if kill_at in reached:
+            done.append((kill_at, {key: (wanted[key], outcome[key]) for key in wanted if wanted[key] != outcome[key]}))
     return done
 
 
