@@ -53,7 +53,7 @@ class PhaseSpec:
     user: str | None = None
     "`uid:gid`; null keeps the image's own."
     network: str | None = None
-    "Null = none. `pod` = the driver's network for pods (reaches the node, never the host's). Else the operator's named one."
+    "Null = none; `pod` = the network of pods (it reaches the node, never the host); else the operator's named one."
     cpu_cores: float = 1.0
     memory_bytes: int = 1 << 30
     pids: int = 512
