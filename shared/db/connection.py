@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from shared.errors import SettingsError, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x_C2D0_0001
+WRITERS_WAIT_S = 20
+_WRITING = threading.RLock()
 _EXAMPLE = "for example sqlite:////var/lib/c2d/c2d.sqlite or postgresql://c2d:secret@db/c2d"
 
 
@@ -88,8 +91,24 @@ def session() -> Iterator[None]:
 @contextmanager
 def transaction() -> Iterator[None]:
     """All or nothing: every write inside is committed together, or none is."""
-    with session(), DATABASE.atomic():
+    with session(), _writers_turn(), DATABASE.atomic():
         yield
+
+
+@contextmanager
+def _writers_turn() -> Iterator[None]:
+    """Let one thread of this process at SQLite, which has one writer: those who meet in it sleep, however short the
+    writing is; here the next is woken. Raises: Unavailable.
+    """
+    if is_postgresql():
+        yield
+        return
+    if not _WRITING.acquire(timeout=WRITERS_WAIT_S):
+        raise Unavailable("The database is busy; try again shortly.")
+    try:
+        yield
+    finally:
+        _WRITING.release()
 
 
 def is_postgresql() -> bool:

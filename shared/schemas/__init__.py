@@ -27,8 +27,7 @@ def load_all() -> Mapping[str, dict[str, Any]]:
 @functools.cache
 def validator(name: str) -> Draft202012Validator:
     """Give the validator of one schema, built once a process. Raises: KeyError."""
-    load_all()[name]
-    return Draft202012Validator({"$ref": f"{name}.json"}, registry=_registry())
+    return Draft202012Validator(_inlined(load_all()[name]), registry=_registry())
 
 
 def check(name: str, value: Any) -> None:
@@ -49,6 +48,18 @@ def check_reply(name: str, value: Any) -> None:
         check(name, value)
     except InvalidRequest as error:
         raise RuntimeError(f"the reply does not keep to {name}: {error.detail}") from error
+
+
+def _inlined(schema: Any) -> Any:
+    """Put what is only a reference in its place: to follow one costs as much as to check a field."""
+    if isinstance(schema, list):
+        return [_inlined(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    referred = load_all().get(str(schema.get("$ref", "")).removesuffix(".json"))
+    if referred is not None and schema.keys() <= {"$ref", "description"} and "$defs" not in referred:
+        return {**_inlined(referred), **{key: value for key, value in schema.items() if key != "$ref"}}
+    return {key: _inlined(value) for key, value in schema.items()}
 
 
 @functools.cache
