@@ -36,3 +36,6 @@ NOT_BUILT = frozenset(
     }
 )  # fmt: skip
 "Commands of the field's nodes that this one knows of and does not have."
+
+NOT_BUILT_ROUTES = frozenset({("POST", "/api/services/compute"), ("DELETE", "/api/services/compute")})
+"Methods of the field's nodes that this one does not have, at paths it does have."

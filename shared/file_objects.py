@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from shared import schemas
 from shared.errors import InvalidRequest, NotAvailable
+from shared.files import KNOWN_TYPES
 from shared.strict_json import loads
 
 FileObject = Mapping[str, Any]
@@ -54,6 +55,8 @@ def _decrypted(text: str, path: str, decrypt: Decrypt) -> Any:
 def _checked(file: FileObject, path: str) -> FileObject:
     kind = str(file["type"])
     known = next((name for name in READABLE if name == kind.lower()), None)
+    if kind.lower() not in {name.lower() for name in KNOWN_TYPES}:
+        raise InvalidRequest(f"Invalid Request: type must be one of {', '.join(KNOWN_TYPES)}", path=f"{path}.type")
     if known is None:
         raise NotAvailable(f"{path}: files of type {kind!r} are not available on this node.", path=path)
     if not _is_fetchable(str(file.get("url", ""))):

@@ -8,6 +8,7 @@ from typing import Any
 
 import falcon
 
+from shared.endpoints import NOT_BUILT_ROUTES
 from shared.errors import C2DError, MethodNotAllowed, NotAvailable
 from shared.strict_json import dumps
 
@@ -53,6 +54,8 @@ def _on_ours(req: falcon.Request, resp: falcon.Response, error: C2DError, params
 
 
 def _on_method(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPMethodNotAllowed, params: Any) -> None:
+    if (req.method, req.path) in NOT_BUILT_ROUTES:
+        return _on_ours(req, resp, NotAvailable(f"{req.method} {req.path} is not available on this node."), params)
     _on_ours(req, resp, MethodNotAllowed(f"{req.method} is not served at {req.path[:200]}."), params)
     for name, value in dict(error.headers or {}).items():
         resp.set_header(name, value)

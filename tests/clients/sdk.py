@@ -91,9 +91,9 @@ def installed(version: str) -> Path:
 
 
 @contextlib.contextmanager
-def running_sdk(version: str, url: str) -> Iterator[Sdk]:
+def running_sdk(version: str, url: str, key: bytes | None = None) -> Iterator[Sdk]:
     """Run the client in Node for as long as the block lasts."""
-    folder, key = installed(version), secrets.token_bytes(32)
+    folder, key = installed(version), key or secrets.token_bytes(32)
     process = node_process(folder, HERE / "driver.mjs", key)
     sdk = Sdk(version, key, url, process)
     listeners = [threading.Thread(target=each, daemon=True) for each in (sdk.listen, sdk.listen_errors)]
