@@ -45,6 +45,12 @@ class DockerApi:
         self._version: dict[str, Any] | None = None
         self._lock = threading.Lock()
 
+    def drop_connections(self) -> None:
+        """Close those kept open, and forget what was said on them."""
+        self._session.close()
+        with self._lock:
+            self._version = None
+
     def version(self) -> dict[str, Any]:
         """What the engine says of itself (`/version`), asked once."""
         with self._lock:

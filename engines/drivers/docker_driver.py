@@ -54,6 +54,7 @@ class DockerDriver:
     def __init__(self, engine: str, connection: Mapping[str, Any], fetch_allow: Iterable[Network] = ()) -> None:
         self._engine = engine
         client = connect(connection)
+        self._connection, self._last_id = connection, ""
         self._is_local = "host" not in connection
         self._api = DockerApi(client, str(client.base_url))
         self._images = DockerImages(self._api, engine, tuple(fetch_allow))
@@ -62,9 +63,20 @@ class DockerDriver:
         self._has_quota: bool | None = None
 
     def daemon_id(self) -> str:
-        """The engine's own id and its data folder: up to 20.10 all engines of one machine have the same id."""
-        info = self._api.call("GET", "/info").body
-        return f"{info['ID']} {info['DockerRootDir']}"
+        """The engine's own id and its data folder: up to 20.10 all engines of one machine have the same id.
+
+        Asked of who listens now, not over a connection kept open; those are dropped when it is another engine.
+        """
+        client = connect(self._connection)
+        try:
+            info = DockerApi(client, str(client.base_url)).call("GET", "/info").body
+        finally:
+            client.close()
+        found = f"{info['ID']} {info['DockerRootDir']}"
+        if self._last_id not in ("", found):
+            self._api.drop_connections()
+        self._last_id = found
+        return found
 
     def capabilities(self) -> Capabilities:
         """What the engine has; makes the pods' network, whose gateway it tells."""

@@ -37,7 +37,7 @@ from tests.services.parts import Parts, node_in_parts
 
 pytestmark = [needs("docker"), pytest.mark.xdist_group("docker-kills")]
 LANES = 3
-EVERYDAY, MANY = 6, 42
+EVERYDAY, MANY = 3, 42
 OFTEN = ("observe", "read_log", "log_chunk", "lease")
 "What a pass does as often as it looks, so that the number tells no place."
 SCRIPT = "cat /data/inputs/in.txt; echo run >>/data/outputs/runs.txt"
