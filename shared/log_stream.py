@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from shared.db import job_views, log_chunks
+from shared.db import job_views, log_chunks, result_views
 from shared.db.connection import session
 from shared.db.job_views import JobRow
 from shared.errors import NotFound, Unavailable
@@ -58,7 +58,7 @@ def _look(job_id: JobId, phase: str, offset: int) -> tuple[JobRow | None, bytes]
 
 def _stored(row: JobRow, phase: str, offset: int, storage: Storage) -> Iterator[bytes]:
     """Yield the rest of a log that has become a result."""
-    name = job_views.GROWING[phase]
+    name = result_views.GROWING[phase]
     file = next((each for each in row.results if each.filename == name and each.key is not None), None)
     if file is None or file.key is None or file.size_bytes <= offset:
         return
@@ -70,5 +70,5 @@ def _stored(row: JobRow, phase: str, offset: int, storage: Storage) -> Iterator[
 
 def _is_past(row: JobRow, stage: int) -> bool:
     """Whether nothing more can come of this log: the job has ended, or the next log has begun."""
-    later = {job_views.GROWING[phase] for phase in STAGES[stage + 1 :]}
+    later = {result_views.GROWING[phase] for phase in STAGES[stage + 1 :]}
     return row.job.finished_at_ms is not None or any(file.filename in later for file in row.results)

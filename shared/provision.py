@@ -7,7 +7,8 @@ from typing import Any
 
 from shared import sealing
 from shared.db import environments, inputs, job_views, results
-from shared.db.job_views import JobRow, ResultFile
+from shared.db.job_views import JobRow
+from shared.db.result_views import ResultFile
 from shared.errors import NotFound
 from shared.names import JobId
 from shared.secrets import SecretBox

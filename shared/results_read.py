@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from shared.db import log_chunks
-from shared.db.job_views import ResultFile
+from shared.db.result_views import ResultFile
 from shared.names import JobId
 from shared.storage import Storage
 from shared.web.files import Read

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.db.environments import EngineRow, Live, Offer
-from shared.db.job_views import JobRow, ResultFile
+from shared.db.job_views import JobRow
+from shared.db.result_views import ResultFile
 from shared.lifecycle import WIRE, JobStatus
 from shared.placement import Usage, from_milli, to_milli
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from peewee import fn
 
 from shared.db import jobs
-from shared.db.results import ORDER, TYPES
+from shared.db.among import among
+from shared.db.result_views import ResultFile, results_of_jobs
 from shared.db.statements import Statement
-from shared.db.tables import Dependency, Job, LogChunk, Result, Workflow
+from shared.db.tables import Dependency, Job, Workflow
 from shared.errors import NotFound
 from shared.lifecycle import FINISHED
 from shared.names import JobId, Phase, WorkflowId
@@ -19,21 +21,6 @@ from shared.names import JobId, Phase, WorkflowId
 MOST_JOBS = 1000
 "The newest so many are shown where a filter leaves more."
 _KEY = Statement(lambda job_id: Job.select(Job.key_address).where(Job.job_id == job_id))
-
-
-@dataclass(frozen=True)
-class ResultFile:
-    """One file a job left, or a log that still grows."""
-
-    filename: str
-    type: str
-    size_bytes: int
-    sha256: str | None = None
-    "Null while it grows."
-    key: str | None = None
-    "Where it lies in storage; null while it is in log chunks."
-    phase: str | None = None
-    "Whose chunks it is in."
 
 
 @dataclass(frozen=True)
@@ -77,11 +64,34 @@ def key_address(job_id: JobId) -> str | None:
 
 def find(wanted: Wanted, limit: int = MOST_JOBS) -> list[JobRow]:
     """Find jobs, the newest workflow first and in its order."""
-    query = Job.select(Job, Workflow).join(Workflow, on=(Workflow.workflow_id == Job.workflow_id), attr="workflow_row")
-    for condition in _conditions(wanted):
+    plain = _plain(wanted)
+    if plain:
+        return _with_all(list(_finding(tuple(plain)).rows(**plain, limit=limit)))
+    return _with_all(list(_newest(_conditions(wanted)).limit(limit)))
+
+
+def _plain(wanted: Wanted) -> dict[str, str]:
+    """The filters of those who poll; empty where there are others."""
+    owner = wanted.owners[0].lower() if len(wanted.owners) == 1 else None
+    job_id = None if wanted.job_id is None else bare(wanted.job_id)
+    given = {"job_id": job_id, "workflow_id": wanted.workflow_id, "owner": owner}
+    is_all = replace(wanted, job_id=None, workflow_id=None, owners=wanted.owners[1:]) == Wanted()
+    return {name: value for name, value in given.items() if value is not None} if is_all else {}
+
+
+@functools.cache
+def _finding(names: tuple[str, ...]) -> Statement:
+    return Statement(
+        lambda limit, **values: _newest(getattr(Job, name) == value for name, value in values.items()).limit(limit),
+        (*names, "limit"),
+    )
+
+
+def _newest(conditions: Iterable[Any]) -> Any:
+    query = Job.select().order_by(Job.created_at_ms.desc(), Job.workflow_id, Job.index)
+    for condition in conditions:
         query = query.where(condition)
-    order = (Job.created_at_ms.desc(), Job.workflow_id, Job.index)
-    return _with_all(list(query.order_by(*order).limit(limit)))
+    return query
 
 
 def get(job_id: str) -> JobRow | None:
@@ -129,44 +139,19 @@ def _conditions(wanted: Wanted) -> Iterable[Any]:
 
 
 def _with_all(jobs: list[Any]) -> list[JobRow]:
-    """Join dependencies and results: three queries for any number of jobs."""
+    """Join workflows, dependencies and results: four queries for any number of jobs."""
     ids = [job.job_id for job in jobs]
+    workflows = {row.workflow_id: row for row in among(Workflow, "workflow_id", {job.workflow_id for job in jobs})}
     after: dict[str, list[str]] = {}
-    for row in Dependency.select().where(Dependency.job_id.in_(ids)):
+    for row in among(Dependency, "job_id", ids):
         after.setdefault(row.job_id, []).append(row.after_job_id)
-    results = _results(ids, [job.job_id for job in jobs if job.finished_at_ms is None])
+    results = results_of_jobs(ids, [job.job_id for job in jobs if job.finished_at_ms is None])
     return [
-        JobRow(job, job.workflow_row, tuple(sorted(after.get(job.job_id, []))), tuple(results.get(job.job_id, [])))
+        JobRow(
+            job,
+            workflows[job.workflow_id],
+            tuple(sorted(after.get(job.job_id, []))),
+            tuple(results.get(job.job_id, [])),
+        )
         for job in jobs
     ]
-
-
-GROWING = {"image": "image.log", "provision": "configuration.log", "run": "algorithm.log", "publish": "publish.log"}
-"Whose log chunks become which result."
-
-
-def _results(ids: list[str], unfinished: list[str]) -> dict[str, list[ResultFile]]:
-    found: dict[str, list[ResultFile]] = {}
-    for row in Result.select().where(Result.job_id.in_(ids)):
-        file = ResultFile(row.filename, row.type, row.size_bytes, row.sha256, row.key)
-        found.setdefault(row.job_id, []).append(file)
-    for job_id, phase, size in _growing(unfinished):
-        filename = GROWING.get(phase, f"{phase}.log")
-        files = found.setdefault(job_id, [])
-        if filename not in {file.filename for file in files}:
-            files.append(ResultFile(filename, TYPES.get(filename, "publishLog"), size, phase=phase))
-    for files in found.values():
-        files.sort(key=lambda file: (_rank(file.type), file.filename))
-    return found
-
-
-def _growing(ids: list[str]) -> list[tuple[str, str, int]]:
-    if not ids:
-        return []
-    size = fn.MAX(LogChunk.offset + fn.LENGTH(LogChunk.data))
-    chunks: Any = LogChunk.select(LogChunk.job_id, LogChunk.phase, size).where(LogChunk.job_id.in_(ids))
-    return [(row[0], row[1], int(row[2])) for row in chunks.group_by(LogChunk.job_id, LogChunk.phase).tuples()]
-
-
-def _rank(kind: str) -> int:
-    return ORDER.index(kind) if kind in ORDER else len(ORDER)

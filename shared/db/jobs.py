@@ -83,11 +83,13 @@ def record_report(job_id: JobId, phase: Phase, report: Mapping[str, Any], at_ms:
 
 def request_stop(job_ids: Iterable[JobId], at_ms: int) -> int:
     """Ask for the jobs to be stopped; those that are finished are left alone. Returns how many were asked."""
-    unfinished = [status.value for status in UNFINISHED]
+    unfinished, wanted = [status.value for status in UNFINISHED], list(job_ids)
+    if not wanted:
+        return 0
     with transaction():
         asked = (
             Job.update(stop_requested=True, due_at_ms=at_ms)
-            .where(Job.job_id.in_(list(job_ids)) & Job.status.in_(unfinished))
+            .where(Job.job_id.in_(wanted) & Job.status.in_(unfinished))
             .execute()
         )
         notify()

@@ -6,7 +6,7 @@ For what every request or pass asks. A statement is built like any other query, 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from peewee import Value
@@ -21,10 +21,14 @@ class _Given(NamedTuple):
 
 
 class Statement:
-    """A query whose SQL is kept, one text for each kind of database. Values are passed by name, as they are stored."""
+    """A query whose SQL is kept, one text for each kind of database. Values are passed by name, as they are stored.
 
-    def __init__(self, build: Callable[..., Any]) -> None:
+    `names` are those of the values; without them, those of `build`'s parameters.
+    """
+
+    def __init__(self, build: Callable[..., Any], names: Iterable[str] | None = None) -> None:
         self._build = build
+        self._names = tuple(inspect.signature(build).parameters if names is None else names)
         self._kept: dict[type, tuple[str, list[Any], Any]] = {}
 
     def rows(self, **values: Any) -> Iterator[Any]:
@@ -49,8 +53,7 @@ class Statement:
     def _text(self) -> tuple[str, list[Any], Any]:
         kind = type(DATABASE.obj)
         if kind not in self._kept:
-            names = inspect.signature(self._build).parameters
-            query = self._build(**{name: Value(_Given(name), converter=False, unpack=False) for name in names})
+            query = self._build(**{name: Value(_Given(name), converter=False, unpack=False) for name in self._names})
             sql, parameters = query.sql()
             self._kept[kind] = (sql, parameters, getattr(query, "model", None))
         return self._kept[kind]
