@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.bench import docker_job, idle_pass, imports, orchestration, pod_start, publishing, requests
+from tests.bench import docker_job, idle, imports, orchestration, pod_start, publishing, requests
 from tests.bench.measuring import Figure, Size, table
 from tests.needs import why_missing
 
@@ -16,7 +16,7 @@ BENCHES = {
     "docker_job": docker_job.measure,
     "orchestration": orchestration.measure,
     "requests": requests.measure,
-    "idle_pass": idle_pass.measure,
+    "idle": idle.measure,
     "pod_start": pod_start.measure,
     "imports": imports.measure,
     "publishing": publishing.measure,

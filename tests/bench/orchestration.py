@@ -24,11 +24,14 @@ JOB = {"index": 0, "input": [], "algorithm": {"rawcode": "nothing", "container":
 
 def measure(size: Size) -> list[Figure]:
     """Median and 99th percentile of many jobs."""
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder)) as node:
-        with node.running("-m", "tests.bench.memory_engine"):
-            wait_for_engine(node)
-            consumer = node.consumer()
-            took = [one_job(consumer) for _ in range(per_size(size, 2, 60, 300) + 5)][5 if size else 1 :]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served(Path(folder)) as node,
+        node.running("-m", "tests.bench.memory_engine"),
+    ):
+        wait_for_engine(node)
+        consumer = node.consumer()
+        took = [one_job(consumer) for _ in range(per_size(size, 2, 60, 300) + 5)][5:]
     p50, p99 = statistics.median(took), percentile(took, 0.99)
     return [
         Figure("orchestration, job p50", seconds(p50), "-", None, seconds(P50_S), p50 <= P50_S, len(took)),

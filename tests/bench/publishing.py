@@ -20,11 +20,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared.addresses import address_of
+from shared.db.connection import session
 from shared.lifecycle import JobStatus
 from tests.bench.measuring import Figure, Size, per_size, seconds, table, took
 from tests.bench.served import ROOT, Served, served
 from tests.factories import NODE_KEY, job_key, put_environment, put_status, workflow_job
-from shared.db.connection import session
 from tests.services.node import Consumer
 
 SHARE = 0.8

@@ -1,7 +1,8 @@
 """Bench: signed requests against a command of the same app that commits one row; and what pollers ask all day.
 
 Signed: `createAuthToken` (nonce and token in one transaction) and `stopCompute` (nonce, and a look for the job). Every
-request has a wallet of its own, as the nonces of one would have to come in order. Reads: 50 keep-alive clients. `python -m tests.bench.requests`
+request has a wallet of its own, as the nonces of one would have to come in order. Reads: 50 keep-alive clients.
+`python -m tests.bench.requests`
 """
 
 from __future__ import annotations

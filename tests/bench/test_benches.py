@@ -1,0 +1,18 @@
+"""Every bench runs: in its smallest size, whatever it measures. Nothing here looks at a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench.__main__ import BENCHES, ON_DOCKER
+from tests.bench.measuring import Size, table
+from tests.needs import needs
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=needs("docker")) if name in ON_DOCKER else name for name in BENCHES]
+)
+def test_a_bench_runs(name: str) -> None:
+    figures = BENCHES[name](Size.MINIMAL)
+    assert len(table(figures).splitlines()) == 1 + len(figures) > 1
