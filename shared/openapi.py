@@ -18,6 +18,31 @@ SIGNERS = {
     signers.JobKey: "The job's own key signs (headers X-C2D-Job, -Nonce, -Digest, -Signature).",
 }
 
+_STARTED = "$response.body#/0/jobId"
+_WHOSE = {"consumerAddress": "$response.body#/0/owner", "jobId": _STARTED}
+LINKS: dict[str, dict[str, Any]] = {
+    "freeStartCompute": {
+        "status": {"operationId": "getComputeStatus", "parameters": _WHOSE},
+        "stop": {"operationId": "stopCompute", "parameters": _WHOSE},
+        "events": {"operationId": "getComputeEvents", "parameters": {"jobId": _STARTED}},
+    },
+    "getComputeStatus": {
+        "result": {
+            "operationId": "getComputeResult",
+            "parameters": {**_WHOSE, "index": "$response.body#/0/results/0/index"},
+        },
+        "logs": {"operationId": "getComputeStreamableLogs", "parameters": _WHOSE},
+    },
+}
+"What can be asked next with what an answer holds."
+
+MORE_TYPES = {"getComputeResult": "text/plain", "getComputeEvents": "text/event-stream"}
+"What else a good answer may be: a log rather than an output, a stream rather than a list."
+PARTIAL = frozenset({"getComputeResult"})
+"Commands that send a part where one is asked for."
+KNOWN_AGAIN = frozenset({"root", "getComputeEnvironments", "getComputeResult"})
+"Commands that say so where the caller has the very answer already."
+
 
 def document(entries: Iterable[Entry]) -> dict[str, Any]:
     """Write the whole document."""
@@ -52,10 +77,7 @@ def _operation(entry: Entry, path: str) -> dict[str, Any]:
         "summary": summary(entry),
         "description": f"{entry.respond.__doc__ or ''}\n\n{SIGNERS[type(command.signer)]}",
         "security": [],
-        "responses": {
-            "200": _reply(command),
-            "default": {"description": "An error", "content": _json(_reference("error.reply"))},
-        },
+        "responses": _responses(command),
     }
     parameters = _parameters(command, path)
     if parameters:
@@ -82,11 +104,22 @@ def _parameters(command: Command, path: str) -> list[dict[str, Any]]:
     return found
 
 
+def _responses(command: Command) -> dict[str, Any]:
+    good = _reply(command)
+    links = {"links": LINKS[command.name]} if command.name in LINKS else {}
+    partial = {"206": {**good, "description": "The part asked for"}} if command.name in PARTIAL else {}
+    known = {"304": {"description": "The caller has it already"}} if command.name in KNOWN_AGAIN else {}
+    error = {"description": "An error", "content": _json(_reference("error.reply"))}
+    return {"200": good | links, **partial, **known, "default": error}
+
+
 def _reply(command: Command) -> dict[str, Any]:
+    text = {"schema": {"type": "string"}}
+    more = {MORE_TYPES[command.name]: text} if command.name in MORE_TYPES else {}
     if "/" in command.reply:
-        return {"description": "The bytes", "content": {command.reply: {"schema": {"type": "string"}}}}
+        return {"description": "The bytes", "content": {command.reply: text, **more}}
     schema = schemas.load_all()[command.reply]
-    return {"description": schema["description"], "content": _json(_reference(command.reply))}
+    return {"description": schema["description"], "content": {**_json(_reference(command.reply)), **more}}
 
 
 def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
