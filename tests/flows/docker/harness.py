@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import secrets
@@ -10,7 +9,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,8 @@ class Place:
     engines: Sequence[str]
     data_url: str
     served: Served
-    kept: dict[str, Json] = field(default_factory=dict)
+    starts: Path
+    "Who started, a name a line."
 
     def file(self, name: str, content: bytes, **more: Any) -> Json:
         """A file object for what this server now has."""
@@ -114,6 +114,10 @@ class Place:
 
         return until(look)
 
+    def starts_of(self, job_id: str, phase: Phase = Phase.RUN) -> int:
+        """How often the machine's engine started the phase's container."""
+        return self.starts.read_text().splitlines().count(container_name(JobId(job_id), phase))
+
     def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
         """Look into the node's database."""
         with contextlib.closing(sqlite3.connect(self.node.folder / "c2d.sqlite", timeout=20)) as database:
@@ -142,8 +146,13 @@ def place(folder: Path, *engines: Json, **settings: str) -> Iterator[Place]:
     served, gateway = Served(), gateway_of(chosen[0])
     own = {"C2D_ENGINES": json.dumps(chosen), "C2D_FETCH_ALLOW": f"{gateway}/32", **settings}
     try:
-        with serve_files(served, gateway) as url, real_node(folder, **own) as node:
-            yield Place(node, node.consumer(), names, url, served)
+        folder.mkdir(exist_ok=True)
+        with (
+            serve_files(served, gateway) as url,
+            starts_told(folder / "starts") as starts,
+            real_node(folder, **own) as node,
+        ):
+            yield Place(node, node.consumer(), names, url, served, starts)
     finally:
         remove_all(names)
 
@@ -152,8 +161,8 @@ def place(folder: Path, *engines: Json, **settings: str) -> Iterator[Place]:
 def as_place(parts: Parts, engines: Sequence[str]) -> Iterator[Place]:
     """The same for a node in parts."""
     served = Served()
-    with serve_files(served, gateway_of({})) as url:
-        yield Place(parts, parts.consumer(), engines, url, served)
+    with serve_files(served, gateway_of({})) as url, starts_told(parts.folder / "starts") as starts:
+        yield Place(parts, parts.consumer(), engines, url, served, starts)
 
 
 def new_name() -> str:
@@ -192,13 +201,19 @@ def remove_all(engines: Sequence[str]) -> None:
         subprocess.run(["docker", *(("volume",) if kind == "volume" else ()), "rm", "-f", name], capture_output=True)
 
 
-def starts_of(job_id: str, phase: Phase = Phase.RUN) -> int:
-    """How often Docker started the phase's container, as it remembers."""
-    name = container_name(JobId(job_id), phase)
-    events = docker(
-        "events", "--since", "1h", "--until", "0s", "--filter", f"container={name}", "--filter", "event=start"
-    )
-    return len(events.splitlines())
+@contextlib.contextmanager
+def starts_told(path: Path) -> Iterator[Path]:
+    """Write down each container of an engine's as it starts; Docker itself remembers its last 256 events only."""
+    filters = ("type=container", "event=start", f"label={LABEL_ENGINE}")
+    told = [part for each in filters for part in ("--filter", each)]
+    with open(path, "wb") as file:
+        command = ["docker", "events", *told, "--format", "{{.Actor.Attributes.name}}"]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file)
+    try:
+        yield path
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def container_of(record: Json, phase: Phase) -> str:
@@ -220,8 +235,3 @@ def until(look: Callable[[], Any], told: Callable[[], object] = lambda: "nothing
             return found
         assert time.monotonic() < end, told()
         time.sleep(0.1)
-
-
-def as_data(content: bytes) -> str:
-    """Bytes as a shell script can hold them."""
-    return base64.b64encode(content).decode()

@@ -23,7 +23,6 @@ from tests.flows.docker.harness import (
     new_name,
     place,
     python_job,
-    starts_of,
     until,
 )
 from tests.needs import busybox_image, needs
@@ -133,7 +132,7 @@ def test_another_daemon_under_the_name_is_given_no_work(site: Place, engine: Pri
     until(lambda: "reached daemon" in (problem_of(site) or ""), lambda: problem_of(site))
     assert site.consumer.status(workflowId=waiting)[0]["status"] == 1
     assert site.consumer.status(workflowId=running)[0]["status"] == 40
-    assert starts_of(record["jobId"]) == 0
+    assert site.starts_of(record["jobId"]) == 0
     relink(link, engine.folder / "sock")
     engine.start()
     [record] = site.consumer.wait(running)
@@ -168,7 +167,7 @@ def test_storage_out_of_reach_in_mid_publish_is_waited_for(tmp_path: Path, own_m
             assert site.consumer.status(workflowId=workflow)[0]["status"] == 60
             gate.open()
             [record] = site.consumer.wait(workflow)
-            assert ending(record) == (70, 0, None) and starts_of(record["jobId"]) == 1
+            assert ending(record) == (70, 0, None) and site.starts_of(record["jobId"]) == 1
             wanted = hashlib.sha256(b"0123456789abcdef" * (4 << 20)).hexdigest()
             assert hashlib.sha256(site.output(record)).hexdigest() == wanted and site.log(record) == "ran\n"
             site.until_clean()
@@ -179,7 +178,7 @@ def test_storage_out_of_reach_in_mid_publish_is_waited_for(tmp_path: Path, own_m
 def shut_in_mid_publish(site: Place, gate: Gate, workflow: str) -> dict[str, Any]:
     """Shut the gate while the publishing pod runs."""
     record = site.until_status(workflow, 60)
-    until(lambda: starts_of(record["jobId"], Phase.PUBLISH) == 1)
+    until(lambda: site.starts_of(record["jobId"], Phase.PUBLISH) == 1)
     gate.shut()
     return record
 
@@ -217,7 +216,7 @@ def test_a_database_restarted_in_mid_job_loses_nothing(tmp_path: Path, own_postg
         own_postgres.start()
         one, two = until(lambda: ended(site, workflow))
         assert [ending(one), ending(two)] == [(70, 0, None)] * 2
-        assert site.log(two) == "run\n" and starts_of(one["jobId"]) == 1
+        assert site.log(two) == "run\n" and site.starts_of(one["jobId"]) == 1
 
 
 def ended(site: Place, workflow: str) -> list[dict[str, Any]] | None:

@@ -26,7 +26,6 @@ from tests.flows.docker.harness import (
     job,
     place,
     python_job,
-    starts_of,
     until,
 )
 from tests.needs import needs
@@ -164,7 +163,7 @@ def test_a_failing_algorithm_is_a_failed_job_with_its_log_and_outputs(site: Plac
 def test_what_runs_after_a_failed_job_is_not_run(site: Place) -> None:
     first, second = site.run(job(0, "exit 1"), job(1, "true", runAfter=0))
     assert first["status"] == 41 and ending(second) == (31, None, "dependency")
-    assert second["results"] == [] and starts_of(second["jobId"]) == 0
+    assert second["results"] == [] and site.starts_of(second["jobId"]) == 0
 
 
 @full
@@ -210,7 +209,7 @@ def test_stopped_in_the_queue_it_never_starts(site: Place) -> None:
     assert ending(site.consumer.wait(workflow)[0]) == (70, None, "stopped")
     site.consumer.stop(workflowId=big)
     assert ending(site.consumer.wait(big)[0]) == (70, 5, "stopped")
-    assert starts_of(queued["jobId"]) == 0 and starts_of(running["jobId"]) == 1
+    assert site.starts_of(queued["jobId"]) == 0 and site.starts_of(running["jobId"]) == 1
 
 
 def test_a_missing_image_is_told_in_its_log(site: Place) -> None:
@@ -288,7 +287,7 @@ def test_an_unreachable_input_is_told(site: Place) -> None:
     record = site.run_one("true", input=[{"index": 0, "files": gone}])
     assert ending(record) == (31, None, "error") and "404" in site.log(record, "configurationLog")
     record = site.run_one("true", algorithm={"rawcode": None, "files": gone})
-    assert ending(record) == (32, None, "error") and starts_of(record["jobId"]) == 0
+    assert ending(record) == (32, None, "error") and site.starts_of(record["jobId"]) == 0
 
 
 @full
@@ -313,7 +312,7 @@ def test_an_input_that_breaks_off_is_resumed(site: Place) -> None:
 def test_an_image_pinned_by_a_wrong_checksum_is_not_run(site: Place) -> None:
     container = {"image": "127.0.0.1:9/x", "checksum": "sha256:" + "0" * 64, "entrypoint": "true"}
     record = site.run_one("true", algorithm={"container": container})
-    assert ending(record) == (11, None, "error") and starts_of(record["jobId"]) == 0
+    assert ending(record) == (11, None, "error") and site.starts_of(record["jobId"]) == 0
 
 
 @full
@@ -324,7 +323,7 @@ def test_a_pod_that_somebody_kills_is_started_again(site: Place) -> None:
     pod = container_of(record, Phase.PROVISION)
     until(lambda: is_there(pod) and "1 files to fetch" in docker("logs", pod))
     docker("kill", pod)
-    until(lambda: starts_of(record["jobId"], Phase.PROVISION) == 2)
+    until(lambda: site.starts_of(record["jobId"], Phase.PROVISION) == 2)
     site.served.drip = None
     gate.set()
     record = site.consumer.wait(workflow)[0]
@@ -338,12 +337,12 @@ def test_a_pod_that_is_lost_too_often_fails_the_job(site: Place) -> None:
     record = site.until_status(workflow, 30)
     pod = container_of(record, Phase.PROVISION)
     for time in range(1, 5):
-        until(lambda time=time: starts_of(record["jobId"], Phase.PROVISION) == time and is_there(pod))
+        until(lambda time=time: site.starts_of(record["jobId"], Phase.PROVISION) == time and is_there(pod))
         docker("kill", pod)
     record = site.consumer.wait(workflow)[0]
     site.served.drip = None
     gate.set()
-    assert ending(record) == (31, None, "lost") and starts_of(record["jobId"], Phase.PROVISION) == 4
+    assert ending(record) == (31, None, "lost") and site.starts_of(record["jobId"], Phase.PROVISION) == 4
 
 
 def threading_event() -> Any:
@@ -364,7 +363,7 @@ def test_a_pod_that_ends_by_itself_fails_the_job_at_once(site: Place) -> None:
     record = site.consumer.wait(workflow)[0]
     site.served.drip = None
     gate.set()
-    assert ending(record) == (31, None, "error") and starts_of(record["jobId"], Phase.PROVISION) == 1
+    assert ending(record) == (31, None, "error") and site.starts_of(record["jobId"], Phase.PROVISION) == 1
 
 
 DIES = """
@@ -446,7 +445,7 @@ def test_ten_jobs_at_once_all_end_well(site: Place) -> None:
     for index, (consumer, workflow) in enumerate(started):
         [record] = consumer.wait(workflow)
         assert ending(record) == (70, 0, None) and site.output(record, consumer) == f"{index}\n".encode()
-        assert starts_of(record["jobId"]) == 1
+        assert site.starts_of(record["jobId"]) == 1
 
 
 @full

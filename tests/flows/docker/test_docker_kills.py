@@ -28,7 +28,6 @@ from tests.flows.docker.harness import (
     outside,
     place,
     remove_all,
-    starts_of,
     until,
 )
 from tests.needs import needs
@@ -85,7 +84,7 @@ class Yard:
             "files": sorted((kind, name) for kind, (name, _) in results.items()),
             "output": results["output"][1],
             "log": results["algorithmLog"][1],
-            "runs": starts_of(job_id),
+            "runs": self.place.starts_of(job_id),
             **held,
         }
 
@@ -161,7 +160,7 @@ def test_handlers_killed_in_mid_upload_lose_nothing(yard: Yard) -> None:
         yard.parts.start()
         [record] = consumer.wait(workflow)
     assert (record["status"], record["terminationDetails"]["exitCode"]) == (70, 0)
-    assert starts_of(record["jobId"]) == 1
+    assert yard.place.starts_of(record["jobId"]) == 1
     [output] = [each for each in record["results"] if each["type"] == "output"]
     assert output["filesize"] > size
     left = [path.name for path in (yard.parts.folder / "results" / record["jobId"]).iterdir()]
@@ -195,7 +194,7 @@ def test_everything_killed_at_once_goes_on_where_it_was(tmp_path: Path, status: 
             one, two = first.consumer.wait(workflow, 150)
             assert [record["status"] for record in (one, two)] == [70, 70]
             assert first.output(one) == b"run\n" and first.log(two) == "run\n"
-            assert [starts_of(record["jobId"]) for record in (one, two)] == [1, 1]
+            assert [first.starts_of(record["jobId"]) for record in (one, two)] == [1, 1]
             first.until_clean()
 
 
