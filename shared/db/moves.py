@@ -8,9 +8,19 @@ from typing import Any
 from shared.db import events, jobs, pod_nonces, queue, reservations
 from shared.db.connection import lock_rows, transaction
 from shared.db.node_tables import Environment
+from shared.db.statements import Statement
 from shared.db.tables import Dependency, Job
 from shared.lifecycle import STOPPED_IN_LINE, JobStatus, Reason, check_move, has_succeeded, is_finished
 from shared.names import JobId
+
+_WAITING = Statement(
+    lambda job_id: lock_rows(
+        Job.select()
+        .join(Dependency, on=(Dependency.job_id == Job.job_id))
+        .where((Dependency.after_job_id == job_id) & (Job.status == JobStatus.QUEUED.value))
+        .order_by(Job.job_id)
+    )
+)
 
 
 def move(
@@ -74,9 +84,7 @@ def _close(job: Job, at_ms: int) -> None:
 
 
 def _dependants(job_id: JobId) -> list[Job]:
-    query = Job.select().join(Dependency, on=(Dependency.job_id == Job.job_id))
-    waiting = (Dependency.after_job_id == job_id) & (Job.status == JobStatus.QUEUED.value)
-    return list(lock_rows(query.where(waiting).order_by(Job.job_id)))
+    return list(_WAITING.rows(job_id=job_id))
 
 
 def _meet(dependant: Job, at_ms: int) -> None:

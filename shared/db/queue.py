@@ -20,6 +20,14 @@ RECENT = 100
 _IN_TURN = (Turn.served_at_ms, Turn.since_ms, Turn.owner)
 _TURNS = Statement(lambda limit: Turn.select(Turn.owner).order_by(*_IN_TURN).limit(limit))
 READY = (Job.status == JobStatus.QUEUED.value) & (Job.unmet == 0)
+_LINE = Statement(
+    lambda owner, depth: (
+        Job.select()
+        .where((Job.owner == owner) & READY & (Job.stop_requested == False))  # noqa: E712 - SQL, not Python
+        .order_by(Job.ready_at_ms, Job.index)
+        .limit(depth)
+    )
+)
 
 
 def make_ready(job_id: str, at_ms: int) -> None:
@@ -67,9 +75,7 @@ def owners_in_turn(limit: int, passed_over: Collection[str] = ()) -> list[str]:
 def first_in_line(owner: str, is_for_us: Callable[[Job], bool], depth: int = 50) -> Job | None:
     """The owner's longest waiting ready job that this engine could ever take; looks `depth` jobs deep."""
     with session():
-        mine = (Job.owner == owner) & READY & (Job.stop_requested == False)  # noqa: E712 - SQL, not Python
-        line = Job.select().where(mine).order_by(Job.ready_at_ms, Job.index).limit(depth)
-        return next((job for job in line if is_for_us(job)), None)
+        return next((job for job in _LINE.rows(owner=owner, depth=depth) if is_for_us(job)), None)
 
 
 def end_turn(owner: str, at_ms: int) -> None:

@@ -21,6 +21,7 @@ def _grouped(engine: Any, what: Any, *keys: Any) -> Any:
     return Reservation.select(*keys, what).where(Reservation.engine == engine).group_by(*keys)
 
 
+_LOCKED = Statement(lambda job_id: lock_rows(Job.select().where(Job.job_id == job_id)))
 _TOTALS = Statement(lambda engine: Pool.select(Pool.resource_id, Pool.total_milli).where(Pool.engine == engine))
 _SUMS = Statement(
     lambda engine: _grouped(
@@ -72,7 +73,7 @@ def admit(job_id: JobId, engine: str, environments: Sequence[Mapping[str, Any]],
     """
     with transaction():
         lock_rows(Engine.select(Engine.name).where(Engine.name == engine)).execute()
-        job = lock_rows(Job.select().where(Job.job_id == job_id)).first()
+        job = _LOCKED.first(job_id=job_id)
         if job is None or job.status != JobStatus.QUEUED or job.unmet or job.stop_requested:
             return None
         granted = _first_fit(job, environments, usage(engine))
