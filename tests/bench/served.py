@@ -57,7 +57,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path, app: str = "handlers.all_in_one:create_app()", threads: int = 64) -> Iterator[Served]:
+def served(
+    folder: Path, app: str = "handlers.all_in_one:create_app()", threads: int = 64, workers: int = 1
+) -> Iterator[Served]:
     """Serve an app on a fresh database until the block ends; the database is open in this process too."""
     port = free_port()
     url, database_url = f"http://127.0.0.1:{port}", f"sqlite:///{folder}/c2d.sqlite"
@@ -65,6 +67,7 @@ def served(folder: Path, app: str = "handlers.all_in_one:create_app()", threads:
     given = {
         "C2D_DATABASE_URL": database_url, "C2D_DATA_DIR": str(folder), "C2D_STORAGE_URL": f"file://{folder}/results",
         "C2D_PRIVATE_KEY": NODE_KEY.hex(), "C2D_RATE_LIMIT": "off", "C2D_POD_API_URL": url, "C2D_THREADS": str(threads),
+        "WEB_CONCURRENCY": str(workers),
         "C2D_ENGINES": json.dumps([{"name": "local", "type": "memory", "environments": [ENVIRONMENT]}]),
     }  # fmt: skip
     settings = {**{name: value for name, value in os.environ.items() if not name.startswith("C2D_")}, **given}

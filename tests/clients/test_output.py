@@ -12,14 +12,22 @@ import pytest
 from Crypto.Cipher import AES
 from Crypto.Util.Padding import unpad
 
-from tests.clients.sdk import SdkError
+from tests.clients.sdk import VERSIONS, Sdk, SdkError, running_sdk
 from tests.clients.station import Station
 from tests.clients.targets import Uploads
+from tests.flows.docker.harness import Place
 from tests.needs import needs
 from tests.services.moto_server import MotoServer
 
 pytestmark = [needs("docker", "node")]
 SCRIPT = "echo sent away > /data/outputs/a.txt"
+
+
+@pytest.fixture(scope="module", params=[VERSIONS[0], pytest.param(VERSIONS[1], marks=pytest.mark.full)])
+def sdk(request: pytest.FixtureRequest, node: Place) -> Iterator[Sdk]:
+    """The newer version always, the other where there is time."""
+    with running_sdk(request.param, node.node.url) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

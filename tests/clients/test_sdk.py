@@ -19,7 +19,23 @@ VIEWER = "0x52908400098527886E0F7030069857D2E4169EE7"
 
 
 @pytest.fixture(scope="module")
-def finished(station: Station) -> dict[str, Any]:
+def begun(station: Station) -> dict[str, dict[str, Any]]:
+    """Jobs that only have to end: they run beside each other."""
+    from_file = {**algorithm(), "fileObject": station.place.file("algorithm.sh", b"echo from a file")}
+    from_file["meta"].pop("rawcode")
+    sealed = station.sdk.call(
+        "encrypt", {"files": [station.place.file("secret.csv", b"hidden\n")]}, 8996, station.url, WALLET
+    )
+    assert sealed.startswith("0x04")
+    return {
+        "file": station.start(from_file),
+        "resources": station.start("true", resources=station.environment["resources"]),
+        "sealed": station.start("cat /data/inputs/secret.csv", {"fileObject": sealed}),
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(station: Station, begun: dict[str, Any]) -> dict[str, Any]:
     """A job with two datasets and everything a start may say, at its end."""
     datasets = [{"fileObject": station.place.file(name, f"{name}\n".encode())} for name in ("a.csv", "b.csv")]
     script = "cat /data/inputs/a.csv /data/inputs/b.csv | tee /data/outputs/both.txt\nenv | grep WHO"
@@ -87,16 +103,13 @@ def test_metadata_and_wait_are_kept(finished: dict[str, Any]) -> None:
     assert finished["started"]["additionalViewers"] == [VIEWER.lower()]
 
 
-def test_a_file_object_may_be_the_algorithm(station: Station) -> None:
-    script = station.place.file("algorithm.sh", b"echo from a file")
-    asked = {**algorithm(), "fileObject": script}
-    asked["meta"].pop("rawcode")
-    job = station.finished(station.start(asked))
+def test_a_file_object_may_be_the_algorithm(station: Station, begun: dict[str, Any]) -> None:
+    job = station.finished(begun["file"])
     assert (job["status"], station.result(job, "algorithmLog")) == (70, b"from a file\n")
 
 
-def test_the_environments_resources_can_be_sent_back(station: Station) -> None:
-    job = station.finished(station.start("true", resources=station.environment["resources"]))
+def test_the_environments_resources_can_be_sent_back(station: Station, begun: dict[str, Any]) -> None:
+    job = station.finished(begun["resources"])
     assert {each["id"]: each["amount"] for each in job["resources"]} == {"cpu": 0.1, "ram": 0.05, "disk": 0.01}
 
 
@@ -201,11 +214,8 @@ def test_a_token_expires(station: Station) -> None:
         station.start("true", signer=token)
 
 
-def test_encrypted_files_can_be_used_as_a_dataset(station: Station) -> None:
-    files = {"files": [station.place.file("secret.csv", b"hidden\n")]}
-    sealed = station.sdk.call("encrypt", files, 8996, station.url, WALLET)
-    assert sealed.startswith("0x04")
-    job = station.finished(station.start("cat /data/inputs/secret.csv", {"fileObject": sealed}))
+def test_encrypted_files_can_be_used_as_a_dataset(station: Station, begun: dict[str, Any]) -> None:
+    job = station.finished(begun["sealed"])
     assert station.result(job, "algorithmLog") == b"hidden\n"
 
 
@@ -243,8 +253,9 @@ def test_a_login_for_a_private_registry_is_used(station: Station) -> None:
         asked = algorithm("true")
         asked["meta"]["container"] |= {"image": image, "tag": tag, "entrypoint": "/file"}
         refused = station.start(asked, dockerRegistryAuth={"username": "me", "password": "wrong"})
-        assert station.finished(refused)["status"] == 11
-        taken = station.finished(station.start(asked, dockerRegistryAuth={"username": "me", "password": "pass:word"}))
+        taken = station.start(asked, dockerRegistryAuth={"username": "me", "password": "pass:word"})
+        refused, taken = station.finished(refused), station.finished(taken)
+    assert refused["status"] == 11
     assert taken["status"] == 41, "the image was pulled; that what is in it cannot run is another matter"
 
 
