@@ -15,11 +15,13 @@ from shared.db import jobs, results
 from shared.db.connection import session
 from shared.db.tables import Event, Job, Result
 from shared.lifecycle import JobStatus
+from shared.limits import publish_bytes
 from shared.names import JobId
 from tests.factories import BOB, job_key, pod_headers, put_status, workflow_job
 from tests.handlers.api import Api
 
 URL = {"type": "url", "url": "https://example.org/a.csv"}
+GRANTED = 1 << 30
 OUTPUT = b"x" * 300_000
 
 
@@ -168,8 +170,8 @@ def test_bytes_that_are_not_those_announced_leave_nothing_behind(api: Api, job: 
 
 def test_a_result_is_bounded_by_the_disk_that_was_granted(api: Api, job: dict[str, Any]) -> None:
     job_id = publishing(job)
-    put_status(job_id, JobStatus.PUBLISHING, resources=[{"id": "disk", "amount": 0.0001}])
-    over = api.pod("c2dJobPublishResult", job_id, raw=OUTPUT, query=f"filename=a&size={len(OUTPUT)}")
+    put_status(job_id, JobStatus.PUBLISHING, resources=[{"id": "disk", "amount": 1}])
+    over = api.pod("c2dJobPublishResult", job_id, raw=OUTPUT, query=f"filename=a&size={publish_bytes(GRANTED) + 1}")
     lied = api.pod("c2dJobPublishResult", job_id, raw=OUTPUT, query="filename=a&size=10")
     assert (over.status_code, lied.status_code) == (413, 413)
 
