@@ -26,8 +26,8 @@ def respond(call: Call) -> Reply:
     shown = [
         environment_view(offer, usages[offer.engine], live.get(offer.id, Live()), call.now_ms()) for offer in offers
     ]
-    etag = hashlib.sha256(dumps(shown)).hexdigest()[:32]
-    return Reply(shown, etag=etag, headers={"Cache-Control": "no-cache"})
+    body = dumps(shown)
+    return Reply(shown, data=body, etag=hashlib.sha256(body).hexdigest()[:32], headers={"Cache-Control": "no-cache"})
 
 
 create_app = app_factory(COMMAND, respond)  # gunicorn 'handlers.environments:create_app()'

@@ -54,11 +54,8 @@ def test_the_cli_starts_watches_reads_and_downloads_a_free_job(cli: Cli, tmp_pat
     job_id = cli.start("wc -l < /data/inputs/rows.csv; cp /data/inputs/rows.csv /data/outputs/", dataset)
     assert cli.run("computeStreamableLogs", job_id).endswith("2\n")
 
-    def look() -> Any:
-        (found,) = cli.run("getJobStatus", job_id)
-        return found if found["status"] in FINALS else None
-
-    job = until(look)
+    until(lambda: cli.place.consumer.status(jobId=job_id)[0]["status"] in FINALS)
+    (job,) = cli.run("getJobStatus", job_id)
     assert job["status"] == 70
     for result in job["results"]:
         target = tmp_path / result["filename"]

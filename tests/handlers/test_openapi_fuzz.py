@@ -141,6 +141,7 @@ def test_made_up_requests_are_answered_as_the_document_says(node: Node) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(0)
 def test_twenty_thousand_made_up_requests_are_answered_as_the_document_says(node: Node) -> None:
     sent = {label: hammer(node, operation, LONG) for label, operation in operations(node).items()}
     print(f"\n{sum(sent.values()):,} requests to {len(sent)} operations")
