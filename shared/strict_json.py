@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from shared.errors import InvalidRequest
 
 MAX_DEPTH = 64
+_NESTING = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{\]}]', re.DOTALL)
+"Strings, whose brackets do not count, and brackets."
 
 
 def loads(raw: bytes) -> Any:
     """Read UTF-8 JSON. Raises: InvalidRequest for NaN, duplicate keys, lone surrogates, NUL, or too deep nesting."""
     try:
         text = raw.decode("utf-8")
+        _check_depth(text)
         value = _DECODER.decode(text)
     except InvalidRequest:
         raise
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"The body is not UTF-8: byte {error.start} cannot be read.") from error
-    except RecursionError as error:
-        raise InvalidRequest(f"The body is nested more than {MAX_DEPTH} levels deep.") from error
     except ValueError as error:
         raise InvalidRequest(f"The body is not JSON: {error}.") from error
     check(value)
@@ -50,6 +52,18 @@ def check(value: Any) -> None:
             elif isinstance(item, str):
                 check_text(item)
         level = below
+
+
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting before the parser recurses into it, which crashes where Python's limit was raised."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for found in _NESTING.finditer(text):
+        mark = found.group()
+        depth += mark in "[{" or -(mark in "]}")
+        if depth > MAX_DEPTH:
+            raise InvalidRequest(f"The body is nested more than {MAX_DEPTH} levels deep.")
 
 
 def check_text(text: str) -> str:
