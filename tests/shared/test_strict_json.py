@@ -32,5 +32,5 @@ def test_brackets_in_strings_do_not_count_and_what_is_closed_is_closed() -> None
 
 
 def test_a_string_that_never_ends_is_read_once() -> None:
-    with pytest.raises(InvalidRequest, match="not JSON"):
+    with pytest.raises(InvalidRequest):
         loads(b'"' + b"\\" * 10**6 + b"[" * 100)
