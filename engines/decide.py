@@ -174,9 +174,10 @@ def when_publishing(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
     if report is not None and pod is not None and pod.exit_code == 0:
         return end(job, seen, ending(job.exit_code, job.oom_killed, job.reason), job.reason, job.detail)
     doing = when_pod(job, seen, now_ms, Phase.PUBLISH, JobStatus.PUBLISH_FAILED)
-    if is_saved(job, seen, Phase.RUN) or not isinstance(doing[-1], Look):
+    if not isinstance(doing[-1], Look):
         return doing
-    return [*doing[:-1], SaveLog(Phase.RUN), doing[-1]]
+    earlier = [SaveLog(phase) for phase in (Phase.PROVISION, Phase.RUN) if not is_saved(job, seen, phase)]
+    return [*doing[:-1], *earlier, doing[-1]]  # while the pod works, so that the end has less to wait for
 
 
 def _when_upload_failed(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
