@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.bench import docker_job, idle, imports, orchestration, pod_start, publishing, requests
+from tests.bench import docker_job, express, idle, imports, orchestration, pod_start, publishing, requests
 from tests.bench.measuring import Figure, Size, table
 from tests.needs import why_missing
 
@@ -16,12 +16,14 @@ BENCHES = {
     "docker_job": docker_job.measure,
     "orchestration": orchestration.measure,
     "requests": requests.measure,
+    "express": express.measure,
     "idle": idle.measure,
     "pod_start": pod_start.measure,
     "imports": imports.measure,
     "publishing": publishing.measure,
 }
-ON_DOCKER = frozenset({"docker_job", "pod_start"})
+NEEDED = {"docker_job": "docker", "pod_start": "docker", "express": "node"}
+"What a bench cannot be without."
 
 
 def main() -> int:
@@ -34,8 +36,8 @@ def main() -> int:
     options = parser.parse_args()
     figures: list[Figure] = []
     for name in options.names or BENCHES:
-        if name in ON_DOCKER and why_missing("docker"):
-            print(f"{name}: not measured, {why_missing('docker')}", file=sys.stderr)
+        if name in NEEDED and why_missing(NEEDED[name]):
+            print(f"{name}: not measured, {why_missing(NEEDED[name])}", file=sys.stderr)
             continue
         print(f"{name} …", file=sys.stderr, flush=True)
         figures += BENCHES[name](Size.USUAL if options.size is None else options.size)

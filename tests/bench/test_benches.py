@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.__main__ import BENCHES, ON_DOCKER
+from tests.bench.__main__ import BENCHES, NEEDED
 from tests.bench.measuring import Size, table
 from tests.needs import needs
 
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=needs("docker")) if name in ON_DOCKER else name for name in BENCHES]
+    "name", [pytest.param(name, marks=needs(NEEDED[name])) if name in NEEDED else name for name in BENCHES]
 )
 def test_a_bench_runs(name: str) -> None:
     figures = BENCHES[name](Size.MINIMAL)

@@ -28,7 +28,7 @@ from tests import factories
 from tests.factories import ALICE, ENVIRONMENT_ID, workflow_job
 from tests.handlers.api import Api
 
-SHORT_S, SHORT, LONG = 9, 12, 900
+SHORT_S, SHORT, LONG = 9, 12, 1250
 "Requests an operation: in every check, and with --long (more than 20,000 in all)."
 POD_COMMANDS = ("c2dJobProvision", "c2dJobStatusUpdate", "c2dJobPublishResult")
 LINKED = [
