@@ -13,7 +13,7 @@ from Crypto.Cipher import AES
 from Crypto.Util.Padding import unpad
 
 from tests.clients.sdk import VERSIONS, Sdk, SdkError, running_sdk
-from tests.clients.station import Station
+from tests.clients.station import Station, algorithm
 from tests.clients.targets import Uploads
 from tests.flows.docker.harness import Place
 from tests.needs import needs
@@ -133,3 +133,28 @@ def test_a_target_that_cannot_be_is_refused_at_the_start(station: Station, chang
     asked = {"remoteStorage": {"type": "url", "url": "https://example.org/x", "method": "get"}, **changes}
     with pytest.raises(SdkError, match=said):
         station.start(SCRIPT, output=asked)
+
+
+def test_of_a_workflow_each_last_job_sends_its_own_and_what_is_read_stays(station: Station, uploads: Uploads) -> None:
+    first, second = (workflow_entry(number, f"echo {number} > /data/outputs/{number}.txt") for number in range(2))
+    second["input"] = [{"index": 0, "fromJob": 0}]
+    third = workflow_entry(2, "echo 2 > /data/outputs/2.txt")
+    asked = to(uploads, f"/flow-{station.sdk.version}/")
+    with pytest.raises(AssertionError, match="must end with /"):
+        station.consumer.submit([second | {"input": []}, third], output=to(uploads, "/one"))
+    records = station.consumer.submit([first, second, third], output=asked)
+    ended = station.consumer.wait(records[0]["workflowId"])
+    assert [each["status"] for each in ended] == [70, 70, 70]
+    assert [sum(result["type"] == "output" for result in each["results"]) for each in ended] == [1, 0, 0]
+    sent = {path: data for path, data in uploads.files.items() if path.startswith(f"/flow-{station.sdk.version}/")}
+    assert sorted(sent.values()) == [b"1\n", b"2\n"] and all(path.endswith(".txt") for path in sent)
+
+
+def workflow_entry(index: int, script: str) -> dict[str, Any]:
+    """A job of the seeds' form."""
+    asked = algorithm(script)["meta"]
+    return {
+        "index": index,
+        "algorithm": {"rawcode": asked["rawcode"], "container": asked["container"]},
+        "compute": {"cpu": 0.1, "ram": 0.1, "disc": 1},
+    }
