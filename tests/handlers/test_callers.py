@@ -11,8 +11,8 @@ from falcon.testing import TestClient
 
 from handlers import all_in_one
 from shared.addresses import address_of
-from shared.db.connection import transaction
-from shared.db.node_tables import Token
+from shared.db.connection import session, transaction
+from shared.db.node_tables import Engine, Token
 from shared.signatures import sign_command
 from tests import factories
 from tests.factories import ALICE, BOB, workflow_job
@@ -168,6 +168,9 @@ def test_figures_are_for_this_machine_alone_unless_opened(
 
 
 def test_readiness_says_what_is_missing(api: Api) -> None:
+    assert api.client.simulate_get("/readyz").status_code == 200
+    with session():
+        Engine.update(seen_at_ms=1).execute()
     missing = api.client.simulate_get("/readyz")
     assert missing.status_code == 503 and missing.json["checks"]["database"] == "ok"
     assert "pass" in missing.json["checks"]["engines"]
