@@ -63,6 +63,7 @@ def test_the_cli_starts_watches_reads_and_downloads_a_free_job(cli: Cli, tmp_pat
         assert target.stat().st_size == result["filesize"] > 0
 
 
+@pytest.mark.full
 def test_the_cli_stops_a_job(cli: Cli) -> None:
     job_id = cli.start("sleep 100")
     (stopped,) = cli.run("stopCompute", job_id)

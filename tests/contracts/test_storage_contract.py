@@ -341,7 +341,9 @@ def test_2_gib_go_through_local_disk_in_little_memory(tmp_path: Path) -> None:
 
 
 @needs("s3")
-@pytest.mark.parametrize("size_mib", [256, pytest.param(2048, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "size_mib", [pytest.param(256, marks=pytest.mark.full), pytest.param(2048, marks=pytest.mark.long)]
+)
 def test_gigabytes_go_through_s3_in_little_memory(s3_url: str, size_mib: int) -> None:
     assert_flat(s3_url, size_mib * MIB)
 

@@ -43,6 +43,7 @@ def ended(driver: DockerDriver, job_id: JobId, phase: Phase = Phase.RUN) -> Cont
     return until(lambda: driver.observe(job_id).exited(phase))
 
 
+@pytest.mark.full
 def test_what_ends_with_a_killed_engine_was_killed_and_what_had_ended_was_not(
     engine: PrivateDocker, driver: DockerDriver
 ) -> None:
@@ -70,6 +71,7 @@ def test_what_ends_with_a_stopped_engine_was_killed(engine: PrivateDocker, drive
     assert seen.was_killed and seen.exit_code == 143
 
 
+@pytest.mark.full
 def test_an_algorithm_that_exits_as_if_killed_was_not(driver: DockerDriver) -> None:
     for code in (137, 143, 255):
         seen = ended(driver, started(driver, f"echo up; exit {code}"))

@@ -192,6 +192,7 @@ def test_notes_are_counted_beyond_a_hundred(outputs: Path) -> None:
     assert packed(outputs)[0].notes[-1] == "and 50 more"
 
 
+@pytest.mark.full
 def test_more_files_than_a_plain_zip_can_count(outputs: Path, tmp_path: Path) -> None:
     for at in range(66_000):
         os.close(os.open(outputs / f"{at:05}", os.O_CREAT))
