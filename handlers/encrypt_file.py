@@ -2,8 +2,8 @@
 
 from contextlib import closing
 
-from shared import ecies, files, signers
-from shared.errors import InvalidRequest, JobError, NotAvailable
+from shared import file_encryption, files, signers
+from shared.errors import InvalidRequest, JobError
 from shared.file_objects import parse_files
 from shared.files import FetchRules
 from shared.strict_json import loads
@@ -20,16 +20,15 @@ COMMAND = Command(
 
 def respond(call: Call) -> Reply:
     """Answer the ciphertext as bytes, and how it was made as headers."""
-    if str(call.body.get("encryptMethod", "ecies")).lower() != "ecies":
-        raise NotAvailable("encryptMethod: this node encrypts with ecies", path="encryptMethod")
+    method = file_encryption.method_of(call.body.get("encryptMethod"))
     plaintext = b"".join(call.chunks)
     if not plaintext:
         raise InvalidRequest("Missing required body")
     if "json" in (call.header("content-type") or "") and not call.is_direct:
         plaintext = fetched(call, plaintext)
-    node = call.services.node
-    headers = {"X-Encrypted-By": node.address, "X-Encrypted-Method": "ecies"}
-    data = ecies.encrypt(node.public_key, plaintext)
+    headers = {"X-Encrypted-By": call.services.node.address, "X-Encrypted-Method": method}
+    services = call.services
+    data = file_encryption.encrypt(method, plaintext, services.node.public_key, services.settings.private_key)
     return Reply(data=data, media_type="application/octet-stream", headers=headers)
 
 

@@ -59,12 +59,13 @@ def encrypted(target: OutputTarget, public_key: str, outgoing: Outgoing) -> Outg
         return outgoing
     if target.method == CBC:
         size = (outgoing.size_bytes // BLOCK + 1) * BLOCK
-        return outgoing._replace(size_bytes=size, chunks=_cbc(target.key, public_key, outgoing.chunks))
+        return outgoing._replace(size_bytes=size, chunks=cbc(target.key, public_key, outgoing.chunks))
     size = NONCE + outgoing.size_bytes + TAG
     return outgoing._replace(size_bytes=size, chunks=_gcm(target.key, outgoing.chunks))
 
 
-def _cbc(key: bytes, public_key: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+def cbc(key: bytes, public_key: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Encrypt as the field's node does: AES-256-CBC, its IV the first half of the node's public key (wire §19.4)."""
     cipher = AES.new(key, AES.MODE_CBC, iv=bytes.fromhex(public_key)[:BLOCK])
     rest = b""
     for chunk in chunks:

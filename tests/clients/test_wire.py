@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from Crypto.Cipher import AES
+from Crypto.Util.Padding import unpad
 
 from shared import ecies
 from shared.addresses import address_of, keccak256, public_key_of
@@ -144,6 +146,7 @@ def test_encrypt_file_takes_a_file_object_and_bytes(node: Place) -> None:
     for method, body, content_type in (
         ("ecies", json.dumps(node.file("plain.csv", b"plain")).encode(), "application/json"),
         ("ecies", b"plain", "application/octet-stream"),
+        ("aes", b"plain", "application/octet-stream"),
     ):
         signed = node.consumer.signed("encryptFile")
         url = node.consumer.url + "/api/services/encryptFile"
@@ -154,9 +157,16 @@ def test_encrypt_file_takes_a_file_object_and_bytes(node: Place) -> None:
             headers={"Content-Type": content_type},
         )
         assert found.status == 200, found.data
-        assert ecies.decrypt(key, found.data) == b"plain"
+        assert opened(method, key, found.data) == b"plain"
         assert found.headers["X-Encrypted-Method"] == method
         assert found.headers["X-Encrypted-By"] == node.consumer.get("/")["nodeId"]
+
+
+def opened(method: str, key: bytes, data: bytes) -> bytes:
+    if method == "ecies":
+        return ecies.decrypt(key, data)
+    cipher = AES.new(key, AES.MODE_CBC, iv=bytes.fromhex(public_key_of(key))[:16])
+    return unpad(cipher.decrypt(data), 16)
 
 
 def query(fields: dict[str, Any]) -> str:
