@@ -39,6 +39,8 @@ STEP_S = 0.01
 CHUNK = 1 << 16
 
 _JOB_ID = re.compile(r"[0-9A-Za-z]{1,128}")
+TIDY_S = 5.0
+"How long a supervisor may take to put things away after the end."
 
 
 class ProcessDriver:
@@ -108,6 +110,7 @@ class ProcessDriver:
         launch.check(spec)
         with self.files(), self.hold(spec):
             folder = self.phase_folder(spec.job_id, spec.phase)
+            let_tidy_up(folder)
             if states.supervisor_pid(str(folder)) is None:
                 phases.stop(folder, grace_s=0)  # what a killed supervisor left may still be dying
                 phases.discard(folder, container_name(spec.job_id, spec.phase))
@@ -273,3 +276,12 @@ def youngest_ms(folder: Path) -> int:
     except FileNotFoundError:
         return 0
     return max(fact.st_mtime_ns for fact in facts if stat.S_ISDIR(fact.st_mode)) // 1_000_000
+
+
+def let_tidy_up(folder: Path) -> None:
+    """Wait a little for a supervisor that has told the end and is only putting things away."""
+    until = time.monotonic() + TIDY_S
+    while states.supervisor_pid(str(folder)) is not None and time.monotonic() < until:
+        if states.read_state(str(folder)).get("state") == states.RUNNING:
+            return
+        time.sleep(0.01)
