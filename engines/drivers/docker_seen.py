@@ -62,7 +62,7 @@ class DockerSeen:
             oom_killed=is_oom,
             was_killed=is_ended and not is_oom and self._was_killed(found, phase, exit_code),
             started_at_ms=time_ms(state.get("StartedAt")),
-            finished_at_ms=time_ms(state.get("FinishedAt")) if is_ended else None,
+            finished_at_ms=end_ms(state) if is_ended else None,
             start_error=start_error,
         )
 
@@ -116,6 +116,12 @@ def time_ms(text: object) -> int | None:
         return None
     whole = re.sub(r"(\.\d{1,6})\d*", r"\1", text).replace("Z", "+00:00")
     return round(datetime.fromisoformat(whole).timestamp() * 1000)
+
+
+def end_ms(state: Mapping[str, Any]) -> int | None:
+    """When a container ended; Docker reads two clocks, so a short one may end before it starts by its word."""
+    finished_at_ms = time_ms(state.get("FinishedAt"))
+    return None if finished_at_ms is None else max(finished_at_ms, time_ms(state.get("StartedAt")) or 0)
 
 
 def epoch(text: object, ahead_s: int = 0) -> str:
