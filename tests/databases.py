@@ -78,5 +78,5 @@ def migrated_file(folder: Path) -> Path:
 def empty() -> None:
     """Delete every row."""
     with transaction():
-        for table in (*WORK_TABLES, *NODE_TABLES):
+        for table in (*WORK_TABLES, *NODE_TABLES, *PAYMENT_TABLES):
             table.delete().execute()

@@ -29,3 +29,15 @@ class Table(Model):
     class Meta:
         database = DATABASE
         legacy_table_names = False
+
+
+class WeiField(TextField):
+    """An amount of a token's smallest units, kept as decimal text: more than a database's integers hold."""
+
+    def db_value(self, value: int | None) -> str | None:
+        """Write whole numbers alone."""
+        return None if value is None else str(int(value))
+
+    def python_value(self, value: str | None) -> int | None:
+        """Read it back."""
+        return None if value is None else int(value)

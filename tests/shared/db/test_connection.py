@@ -11,6 +11,7 @@ import pytest
 from shared.db.base import DATABASE
 from shared.db.connection import check_migrated, migrate, open_database, session, transaction
 from shared.db.node_tables import NODE_TABLES, Nonce
+from shared.db.payment_tables import PAYMENT_TABLES
 from shared.db.tables import WORK_TABLES, Workflow
 from shared.errors import SettingsError, Unauthorized, Unavailable
 from shared.names import Address
@@ -56,7 +57,7 @@ def test_migrating_again_changes_nothing(database: str) -> None:
 
 def test_the_migrated_schema_is_that_of_the_models(database: str) -> None:
     with session():
-        for table in (*WORK_TABLES, *NODE_TABLES):
+        for table in (*WORK_TABLES, *NODE_TABLES, *PAYMENT_TABLES):
             name = table._meta.table_name
             columns = {column.name: column.null for column in DATABASE.get_columns(name)}
             assert columns == {field.column_name: field.null for field in table._meta.sorted_fields}, name

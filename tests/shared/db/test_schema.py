@@ -8,9 +8,10 @@ from typing import Any
 from shared.db.base import DATABASE
 from shared.db.connection import migrate, open_database, session
 from shared.db.node_tables import NODE_TABLES
+from shared.db.payment_tables import PAYMENT_TABLES
 from shared.db.tables import WORK_TABLES
 
-TABLES = (*NODE_TABLES, *WORK_TABLES)
+TABLES = (*NODE_TABLES, *WORK_TABLES, *PAYMENT_TABLES)
 
 
 def test_migrations_make_the_tables_that_the_models_describe_on_sqlite(tmp_path: Path) -> None:
