@@ -13,6 +13,7 @@ import pytest
 from shared.db.base import DATABASE
 from shared.db.connection import migrate, open_database, transaction
 from shared.db.node_tables import NODE_TABLES
+from shared.db.payment_tables import PAYMENT_TABLES
 from shared.db.tables import WORK_TABLES
 from tests.needs import needs
 from tests.services.postgres import RUN_DIR, PostgresServer, exclusive
