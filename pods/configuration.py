@@ -14,6 +14,7 @@ from pods.body import Body
 from pods.console import say
 from pods.downloads import Failure, Fetching, disk_trouble, fetch_all
 from pods.earlier import bring_all
+from pods.inventory import inventory
 from pods.layout import plan
 from pods.node_client import PROVISION, NodeClient
 from pods.reporting import Reporter
@@ -33,20 +34,22 @@ def main(environment: Mapping[str, str]) -> int:
         client = NodeClient.from_environment(environment)
         reporter = Reporter(client, "provision")
         document = client.call(PROVISION, Body.of_json({}))
-        failure = provision(client, reporter, document, environment.get("C2D_DATA", "/data"))
-        if failure is None:
-            reporter.done({"bytes": reporter.bytes_done})
+        brought = provision(client, reporter, document, environment.get("C2D_DATA", "/data"))
+        if isinstance(brought, Failure):
+            reporter.failed(brought.code, brought.reason)
         else:
-            reporter.failed(failure.code, failure.reason)
+            reporter.done({"bytes": reporter.bytes_done, "files": brought})
     except C2DError as error:
         say(error.detail)
         return 1
-    say("ready" if failure is None else "the failure is reported")
+    say("the failure is reported" if isinstance(brought, Failure) else "ready")
     return 0
 
 
-def provision(client: NodeClient, reporter: Reporter, document: Mapping[str, Any], data: str) -> Failure | None:
-    """Bring everything in; gives what went wrong. May be repeated over what an earlier try left."""
+def provision(
+    client: NodeClient, reporter: Reporter, document: Mapping[str, Any], data: str
+) -> list[dict[str, Any]] | Failure:
+    """Bring everything in; gives the list of it, or what went wrong. May be repeated over what an earlier try left."""
     try:
         work = plan(document)
         rules = FetchRules.allowing(document.get("fetchAllow") or [], document.get("maxBytes"))
@@ -61,7 +64,7 @@ def provision(client: NodeClient, reporter: Reporter, document: Mapping[str, Any
     digests = fetch_all(work.downloads, fetching)
     if isinstance(digests, Failure):
         return digests
-    return bring_all(client, work.earlier, fetching) or _checked(work, digests)
+    return bring_all(client, work.earlier, fetching) or _checked(work, digests) or inventory(work, digests, data)
 
 
 def _make_folders(work: Work, data: str) -> None:

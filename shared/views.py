@@ -13,7 +13,9 @@ from shared.db.result_views import ResultFile
 from shared.lifecycle import WIRE, JobStatus
 from shared.placement import Usage, from_milli, to_milli
 
-LOG_NAMES = frozenset({"image.log", "configuration.log", "algorithm.log", "publish.log", "outputs.tar", "outputs.zip"})
+LOG_NAMES = frozenset(
+    {"image.log", "configuration.log", "algorithm.log", "publish.log", "outputs.tar", "outputs.zip", "receipt.json"}
+)
 "File names that say nothing of their content."
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}$")
 

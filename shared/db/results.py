@@ -15,10 +15,11 @@ TYPES: dict[str, str] = {
     "configuration.log": "configurationLog",
     "algorithm.log": "algorithmLog",
     "publish.log": "publishLog",
+    "receipt.json": "receipt",
 }
 "File name → the wire's type (§18.4); every other file is `output`."
 _NAMES = Statement(lambda job_id: Result.select(Result.filename).where(Result.job_id == job_id))
-ORDER = ("imageLog", "configurationLog", "algorithmLog", "output", "publishLog")
+ORDER = ("imageLog", "configurationLog", "algorithmLog", "output", "publishLog", "receipt")
 
 
 def _put(job_id: Any, filename: Any, **fields: Any) -> Any:

@@ -17,6 +17,8 @@ import pytest
 
 from pods import configuration
 from pods.archive import pack
+from pods.inventory import MOST_LISTED, inventory
+from pods.work import Text, Work
 from tests.file_server import Served, serve_files
 from tests.pods.node_server import Node, serve_node
 
@@ -93,6 +95,10 @@ def test_everything_lies_where_published_algorithms_look_for_it(
     assert list(modes.values()) == [0o777, 0o777, 0o777, 0o777, 0o755, 0o755, 0o644]
     assert node.finals()[0]["state"] == "done"
     assert node.finals()[0]["bytesDone"] == 5 + 5 + 5 + 5 + 5 + 7 + 6
+    listed = {entry["path"]: entry for entry in node.finals()[0]["detail"]["files"]}
+    assert set(listed) == {path for path in tree(tmp_path) if path.startswith(("inputs/", "transformations/"))}
+    assert all(hashlib.sha256((tmp_path / path).read_bytes()).hexdigest() == listed[path]["sha256"] for path in listed)
+    assert all((tmp_path / path).stat().st_size == listed[path]["size"] for path in listed)
     printed = capsys.readouterr().out
     assert "input 0, file 1" in printed
     assert "hush" not in printed
@@ -279,3 +285,10 @@ def test_it_runs_as_a_module(tmp_path: Path) -> None:
         )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1].endswith("ready")
+
+
+def test_a_folder_of_very_many_files_is_told_as_one() -> None:
+    texts = tuple(Text(f"inputs/{number:03}", "x") for number in range(MOST_LISTED + 1))
+    found = inventory(Work((), (), (*texts, Text("transformations/algorithm", "y")), (), None), {}, "/nowhere")
+    assert [entry["path"] for entry in found] == ["inputs/", "transformations/algorithm"]
+    assert (found[0]["size"], found[0]["count"]) == (MOST_LISTED + 1, MOST_LISTED + 1)
