@@ -32,8 +32,10 @@ class PaymentState(StrEnum):
 MOVES: dict[PaymentState, frozenset[PaymentState]] = {
     PaymentState.LOCK_PREPARED: frozenset({PaymentState.LOCK_SENT, PaymentState.LOCKED, PaymentState.LOCK_FAILED}),
     PaymentState.LOCK_SENT: frozenset({PaymentState.LOCKED, PaymentState.LOCK_FAILED}),
-    PaymentState.LOCKED: frozenset({PaymentState.CLAIM_DUE, PaymentState.EXPIRED, PaymentState.LOCK_SENT}),
-    PaymentState.CLAIM_DUE: frozenset({PaymentState.CLAIM_PREPARED, PaymentState.EXPIRED, PaymentState.LOCK_SENT}),
+    PaymentState.LOCKED: frozenset({PaymentState.CLAIM_DUE}),
+    PaymentState.CLAIM_DUE: frozenset(
+        {PaymentState.CLAIM_PREPARED, PaymentState.SETTLED, PaymentState.REFUNDED, PaymentState.EXPIRED}
+    ),
     PaymentState.CLAIM_PREPARED: frozenset(
         {
             PaymentState.CLAIM_SENT,
@@ -46,14 +48,36 @@ MOVES: dict[PaymentState, frozenset[PaymentState]] = {
     PaymentState.CLAIM_SENT: frozenset(
         {PaymentState.CLAIM_DUE, PaymentState.SETTLED, PaymentState.REFUNDED, PaymentState.EXPIRED}
     ),
-    PaymentState.SETTLED: frozenset({PaymentState.CLAIM_SENT}),
-    PaymentState.REFUNDED: frozenset({PaymentState.CLAIM_SENT}),
-    PaymentState.EXPIRED: frozenset({PaymentState.CLAIM_SENT}),
+    PaymentState.SETTLED: frozenset({PaymentState.CLAIM_SENT, PaymentState.CLAIM_DUE}),
+    PaymentState.REFUNDED: frozenset({PaymentState.CLAIM_SENT, PaymentState.CLAIM_DUE}),
+    PaymentState.EXPIRED: frozenset({PaymentState.CLAIM_SENT, PaymentState.CLAIM_DUE}),
+    PaymentState.LOCK_FAILED: frozenset({PaymentState.CLAIM_DUE}),
 }
-"From each state those it may move to; the backward ones are for blocks that were undone."
+"""From each state those it may move to; the backward ones are for blocks that were undone. A lock whose block is undone
+stays `locked`: its bytes are sent again, and its jobs have started. From `lock_failed` a lock that came to be after all
+is given back.
+"""
 
 ENDED = frozenset({PaymentState.SETTLED, PaymentState.REFUNDED, PaymentState.LOCK_FAILED, PaymentState.EXPIRED})
 "Nothing more is to be done, unless its block is undone."
+
+
+class SlotKind(StrEnum):
+    """What a nonce is for."""
+
+    LOCK = "lock"
+    CLAIM = "claim"
+
+
+class SlotOutcome(StrEnum):
+    """What became of a nonce, once that is never undone."""
+
+    GOOD = "good"
+    REVERTED = "reverted"
+    GIVEN_UP = "given_up"
+    "A transfer of nothing was mined in its place."
+    FOREIGN = "foreign"
+    "None of our transactions was mined with it: somebody else uses the key."
 
 
 def check_payment_move(was: PaymentState, to: PaymentState) -> None:

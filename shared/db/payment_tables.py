@@ -86,10 +86,10 @@ class NonceSlot(Table):
     signer = CharField(42)
     nonce = BigIntegerField()
     kind = CharField(16)
-    "`lock`, `claim`, `cancel`."
+    "`lock` or `claim`; a claim of 0 gives back, and one after expiry does what a cancel would."
     is_open = BooleanField(default=True)
     outcome = CharField(16, null=True)
-    "`good`, `reverted`, `given_up`, `foreign`; null while open."
+    "See `SlotOutcome`; null while open."
     opened_at_ms = BigIntegerField()
 
     class Meta:
