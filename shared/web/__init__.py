@@ -35,6 +35,17 @@ JSON_BYTES = 8 << 20
 QUERY_BYTES = 1 << 16
 "The most a body may have that nobody reads."
 
+ALIVE = "/healthz"
+"Answered by every app, whatever its commands: who runs processes must be able to ask each whether it lives."
+
+
+class Alive:
+    """What a process says that serves other commands than health."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Say so."""
+        resp.content_type, resp.data = falcon.MEDIA_JSON, dumps({"status": "ok"})
+
 
 def app_factory(command: Command, respond: Callable[[Call], Reply]) -> AppFactory:
     """Make the `create_app` of a command that is served alone."""
@@ -48,7 +59,7 @@ def build_app(entries: Iterable[Entry], services: Services | None = None) -> fal
     app: falcon.App[Any, Any] = falcon.App(middleware=[watch])
     app.req_options.strip_url_path_trailing_slash = True
     errors.install(app)
-    for path, resource in _resources(entries, services).items():
+    for path, resource in {ALIVE: Alive(), **_resources(entries, services)}.items():
         app.add_route(path, resource)
     app.add_sink(errors.not_built)
     return app
