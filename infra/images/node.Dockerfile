@@ -1,11 +1,12 @@
-# Handlers and passes in one image: docker build -t c2d/node -f infra/images/node.Dockerfile .
+# Handlers, passes and the command in one image, for any user and a file system that is read only. Built by
+# `infra/images/build node`.
 ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE}
 ENV PYTHONUNBUFFERED=1
 WORKDIR /opt/c2d
-COPY infra/requirements infra/requirements
-RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --require-hashes \
-        -r infra/requirements/all.txt -r infra/requirements/build.txt
+COPY requirements.txt ./
+RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --retries 2 \
+        --require-hashes -r requirements.txt
 COPY pyproject.toml README.md ./
 COPY handlers handlers
 COPY shared shared
@@ -13,5 +14,10 @@ COPY engines engines
 COPY pods pods
 COPY infra infra
 RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore --no-deps \
-        --no-build-isolation -e .
+        --no-build-isolation -e . \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash handlers shared engines pods infra
+
+ENV PYTHONDONTWRITEBYTECODE=1
+ARG CONTENT=unknown
+LABEL c2d.content=${CONTENT}
 CMD ["gunicorn", "-c", "infra/gunicorn.conf.py", "--bind", "0.0.0.0:8000", "handlers.all_in_one:create_app()"]
