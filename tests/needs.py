@@ -153,6 +153,11 @@ def kube_missing() -> str:
     return ""
 
 
+def kustomize_missing() -> str:
+    """kustomize, or Go to build it."""
+    return "" if runs("kustomize", "version") or runs("go", "version") else "neither kustomize nor Go is installed"
+
+
 def namespaces_missing() -> str:
     """Private namespaces, as the process engine uses them: bubblewrap's or unshare's."""
     if runs("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "true"):
@@ -188,5 +193,6 @@ CHECKS: dict[str, Callable[[], str]] = {
     "proxy": proxy_missing,
     "chain": chain_missing,
     "kube": kube_missing,
+    "kustomize": kustomize_missing,
     "namespaces": namespaces_missing,
 }

@@ -21,8 +21,8 @@ import urllib3
 from infra.c2d.docker_here import docker_capabilities
 from infra.c2d.pod_image import ensure_pod_image
 from infra.demonstration import EXAMPLE, data_owner, fetched, free_port
-from infra.deployment import STREAMING, commands
 from infra.proof import check_results
+from infra.routing import STREAMING, commands
 from shared.secrets import NodeKeys
 from tests.needs import needs, proxy_binary, require
 from tests.services.moto_server import CREDENTIALS

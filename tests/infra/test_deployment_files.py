@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from infra.deployment import INFRA, PARAMETER, commands, files
+from infra.deployment import files
+from infra.routing import INFRA, PARAMETER, commands
 
 NGINX = (INFRA / "nginx.conf").read_text()
 
