@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 
 from shared.errors import DigestMismatch, PayloadTooLarge
+from shared.storage.hashing import Sha256
 
 KEY_BYTES = 900  # S3 allows 1,024; the rest is room for the prefix
 SEGMENT_BYTES = 255  # what file systems allow
@@ -70,7 +71,7 @@ class CheckedSource:
         self._chunks = chunks
         self._expected = expected_sha256.lower() if expected_sha256 is not None else None
         self._max_bytes = max_bytes
-        self._hash = hashlib.sha256()
+        self._hash = Sha256()
         self.size_bytes = 0
 
     @property

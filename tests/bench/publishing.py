@@ -75,11 +75,17 @@ def publish(name: str, node: Served, fill: Callable[[Path], None], size: Size) -
         (data / folder).mkdir(parents=True)
     fill(data / "outputs")
     job_id, variables = a_publishing_job(node)
+    left_bytes = sum(path.stat().st_size for path in (data / "outputs").rglob("*") if path.is_file())
+    before_s = took(lambda: write(left_bytes, node.folder / "copy"))
     peak = Peak(node)
     pod_s = took(lambda: run_pod({**node.settings, **variables, "C2D_DATA": str(data)}))
     growth = peak.growth_mib()
     [stored] = [path for path in (node.folder / "results" / job_id).iterdir() if path.suffix != ".log"]
-    read_s, write_s = by_hand(data / "outputs", stored, node.folder / "copy")
+    read_s, after_s = (
+        took(lambda: read(data / "outputs")),
+        took(lambda: write(stored.stat().st_size, node.folder / "copy")),
+    )
+    write_s = (before_s + after_s) / 2  # memory that a virtual machine touches first is slow, whoever is first
     share = (read_s + write_s) / pod_s
     is_ok = None if size < Size.USUAL else share >= SHARE
     text = f"{seconds(read_s)} + {seconds(write_s)}"
@@ -117,25 +123,24 @@ def run_pod(variables: dict[str, str]) -> None:
     )  # fmt: skip
 
 
-def by_hand(outputs: Path, stored: Path, copy: Path) -> tuple[float, float]:
-    """Seconds to read and hash every file, and to write as many bytes and flush them."""
+def read(outputs: Path) -> None:
+    """Read and hash every file."""
+    for path in outputs.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                hashlib.file_digest(file, "sha256")
 
-    def read() -> None:
-        for path in outputs.rglob("*"):
-            if path.is_file():
-                with path.open("rb") as file:
-                    hashlib.file_digest(file, "sha256")
 
-    def write() -> None:
-        block = os.urandom(MIB)
-        with copy.open("wb") as file:
-            left = stored.stat().st_size
-            while left > 0:
-                left -= file.write(block[: min(left, MIB)])
-            file.flush()
-            os.fsync(file.fileno())
-
-    return took(read), took(write)
+def write(size_bytes: int, copy: Path) -> None:
+    """Write as many bytes, flush them, and take them away again."""
+    block = os.urandom(MIB)
+    with copy.open("wb") as file:
+        left = size_bytes
+        while left > 0:
+            left -= file.write(block[: min(left, MIB)])
+        file.flush()
+        os.fsync(file.fileno())
+    copy.unlink()
 
 
 class Peak:
