@@ -8,13 +8,13 @@ from typing import Any
 
 from engines.actions import (
     Action,
+    Create,
     EnsureImage,
     EnsureVolume,
     Look,
     Move,
     Record,
     Remove,
-    Restart,
     SaveLog,
     ShipLog,
     Start,
@@ -57,8 +57,8 @@ class Act:
         self._verbs: dict[type, Callable[[Any, JobView], None]] = {
             EnsureImage: self._ensure_image,
             EnsureVolume: self._ensure_volume,
+            Create: self._create,
             Start: self._start,
-            Restart: self._restart,
             Stop: self._stop,
             ShipLog: self._ship_log,
             SaveLog: self._save_log,
@@ -111,23 +111,29 @@ class Act:
     def _ensure_volume(self, action: EnsureVolume, job: JobView) -> None:
         self._context.driver.ensure_volume(self._job_id, disk_bytes(self._row().resources or []))
 
-    def _start(self, action: Start, job: JobView) -> None:
-        self._context.driver.ensure_started(self._spec(action.phase))
+    def _create(self, action: Create, job: JobView) -> None:
+        spec, driver = self._kept_spec(action.phase), self._context.driver
+        if action.is_anew:
+            driver.recreate(spec)
+        else:
+            driver.ensure_created(spec)
 
-    def _restart(self, action: Restart, job: JobView) -> None:
-        self._context.driver.restart(self._spec(action.phase))
+    def _start(self, action: Start, job: JobView) -> None:
+        self._context.driver.start(self._spec(action.phase))
+
+    def _kept_spec(self, phase: Phase) -> PhaseSpec:
+        """The phase's container; what is kept of it has no secret."""
+        spec = self._spec(phase)
+        shown = self._context.driver.manifest(spec.without_secrets())
+        self._write({"specs": {**self._row().specs, phase.value: shown}})
+        return spec
 
     def _spec(self, phase: Phase) -> PhaseSpec:
-        """The phase's container; what is kept of it has no secret."""
         row = self._row()
         order = read_order(row, self._context)
         if phase is Phase.RUN:
-            spec = run_spec(order, row.specs.get(IMAGE) or image_of(order).reference)
-        else:
-            spec = pod_spec(order, self._context.pods, phase)
-        shown = self._context.driver.manifest(spec.without_secrets())
-        self._write({"specs": {**row.specs, phase.value: shown}})
-        return spec
+            return run_spec(order, row.specs.get(IMAGE) or image_of(order).reference)
+        return pod_spec(order, self._context.pods, phase)
 
     def _stop(self, action: Stop, job: JobView) -> None:
         self._context.driver.stop(self._job_id, action.phase, action.grace_s)

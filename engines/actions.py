@@ -20,15 +20,17 @@ class EnsureVolume:
 
 
 @dataclass(frozen=True)
-class Start:
-    """Have the phase's container started, once."""
+class Create:
+    """Have the phase's container made, not started."""
 
     phase: Phase
+    is_anew: bool = False
+    "In the place of a pod's that has ended."
 
 
 @dataclass(frozen=True)
-class Restart:
-    """Start a lost pod anew."""
+class Start:
+    """Have the container that was made started, once; one that is not there is not made."""
 
     phase: Phase
 
@@ -83,4 +85,4 @@ class Look:
     at_ms: int
 
 
-Action = EnsureImage | EnsureVolume | Start | Restart | Stop | ShipLog | SaveLog | Remove | Record | Move | Look
+Action = EnsureImage | EnsureVolume | Create | Start | Stop | ShipLog | SaveLog | Remove | Record | Move | Look

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engines.actions import Action, EnsureImage, EnsureVolume, Look, Move, Record, SaveLog, ShipLog, Start, Stop
+from engines.actions import Action, Create, EnsureImage, EnsureVolume, Look, Move, Record, SaveLog, ShipLog, Start, Stop
 from engines.endings import end, finish, is_saved, stopped
 from engines.job_view import JobView
 from engines.observation import ContainerSeen, ContainerState, Seen
@@ -64,8 +64,6 @@ def when_configuring_volumes(job: JobView, seen: Seen, now_ms: int) -> list[Acti
 
 def when_provisioning(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
     """The configuration pod works; its exit code and its report must both be good."""
-    if seen.has_started(Phase.RUN):  # the pass that started it died before it could say so
-        return [Move(JobStatus.RUNNING)]
     if job.stop_requested:
         return stopped(job, seen)
     report = job.provision_report
@@ -73,7 +71,7 @@ def when_provisioning(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
         return _when_provisioning_failed(job, seen, now_ms)
     pod = seen.exited(Phase.PROVISION)
     if pod is not None and pod.exit_code == 0 and report is not None:
-        return [Start(Phase.RUN), Move(JobStatus.RUNNING)]
+        return [Create(Phase.RUN), Move(JobStatus.RUNNING)]
     return when_pod(job, seen, now_ms, Phase.PROVISION, JobStatus.DATA_FAILED)
 
 
@@ -94,16 +92,25 @@ def when_running(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
     if run.start_error is not None:
         return end(job, seen, JobStatus.RUN_FAILED, Reason.ERROR, run.start_error)
     if run.state is ContainerState.CREATED:
-        return [Start(Phase.RUN)]
+        return _when_algorithm_is_made(job)
     if run.state is ContainerState.EXITED:
         return _when_algorithm_ended(job, run)
-    if job.started_at_ms is None:
-        return [Record({"started_at_ms": run.started_at_ms or now_ms})]
+    if job.started_at_ms is None and run.started_at_ms is not None:
+        return [Record({"started_at_ms": run.started_at_ms})]
     return _while_algorithm_runs(job, seen, now_ms)
 
 
+def _when_algorithm_is_made(job: JobView) -> list[Action]:
+    """Only what is known to be there is started; where its owner wants none of it any more, not even that."""
+    if not job.stop_requested:
+        return [Start(Phase.RUN)]
+    detail = "Stopped by its owner before the algorithm started."
+    known = {"reason": Reason.STOPPED.value, "reason_detail": detail}
+    return [Record(known), Move(JobStatus.PUBLISHING, Reason.STOPPED, detail)]
+
+
 def _when_algorithm_is_gone(job: JobView, seen: Seen) -> list[Action]:
-    """It was started before the job became a running one: what is not there now was there."""
+    """It was made before the job became a running one: what is not there now was there, and may have run."""
     lost = "The algorithm's container is gone; it is not run a second time."
     if not seen.has_volume:
         return end(job, seen, JobStatus.RUN_FAILED, Reason.LOST, lost)
@@ -148,9 +155,8 @@ def _while_algorithm_runs(job: JobView, seen: Seen, now_ms: int) -> list[Action]
     if limit is not None:
         reason, detail = limit
         return [Record({"reason": reason.value, "reason_detail": detail}), Stop(Phase.RUN, GRACE_S)]
-    assert job.deadline_ms is not None
     saving: list[Action] = [] if is_saved(job, seen, Phase.PROVISION) else [SaveLog(Phase.PROVISION)]
-    return [*saving, ShipLog(Phase.RUN), Look(min(now_ms + LOOK_MS, job.deadline_ms))]
+    return [*saving, ShipLog(Phase.RUN), Look(min(now_ms + LOOK_MS, job.deadline_ms or now_ms + LOOK_MS))]
 
 
 def _limit_met(job: JobView, seen: Seen, now_ms: int) -> tuple[Reason, str] | None:

@@ -46,11 +46,6 @@ class Seen:
         seen = self.containers.get(phase)
         return seen is not None and seen.state is ContainerState.RUNNING
 
-    def has_started(self, phase: Phase) -> bool:
-        """Whether the phase's container runs or ran; one that is only made has not started."""
-        seen = self.containers.get(phase)
-        return seen is not None and seen.state is not ContainerState.CREATED
-
     def exited(self, phase: Phase) -> ContainerSeen | None:
         """The phase's container if it has ended; else null."""
         seen = self.containers.get(phase)

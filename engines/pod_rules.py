@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from engines.actions import Action, EnsureVolume, Look, Record, Restart, Start
+from typing import Any
+
+from engines.actions import Action, Create, EnsureVolume, Look, Record, Start
 from engines.endings import end
 from engines.job_view import JobView
 from engines.observation import ContainerSeen, ContainerState, Seen
@@ -24,8 +26,10 @@ def when_pod(job: JobView, seen: Seen, now_ms: int, phase: Phase, failed: JobSta
         return _while_running(job, seen, now_ms, phase, failed)
     if pod is not None and pod.start_error is not None:
         return end(job, seen, failed, Reason.ERROR, pod.start_error)
-    if starts == 0 or (pod is not None and pod.state is ContainerState.CREATED):
-        return [Start(phase), Record({f"{phase}_starts": max(starts, 1)}), Look(now_ms + LOOK_MS)]
+    if pod is not None and pod.state is ContainerState.CREATED:
+        return _start_made(job, now_ms, phase)
+    if pod is None and starts == 0:
+        return [Create(phase), *_count_and_start(now_ms, phase, 1)]
     if pod is not None and _ended_by_itself(job, pod):
         what = "out of memory" if pod.oom_killed else f"exit code {pod.exit_code}"
         return end(job, seen, failed, Reason.ERROR, f"The {phase} pod ended without a good report ({what}).")
@@ -35,13 +39,24 @@ def when_pod(job: JobView, seen: Seen, now_ms: int, phase: Phase, failed: JobSta
 
 
 def start_again(job: JobView, phase: Phase, now_ms: int) -> list[Action]:
-    """Say so first: a pass that dies in between finds an old container that it may not judge.
-
-    Counted when it is done, so that a pass's death costs no try.
-    """
+    """Say so first: a pass that dies in between finds an old container that it may not judge."""
     again = {f"{phase}_report": None, "progress": {"at_ms": now_ms, "again": True}}
-    counted = {f"{phase}_starts": job.starts(phase) + 1}
-    return [Record(again), Restart(phase), Record(counted), Look(now_ms + LOOK_MS)]
+    return [Record(again), Create(phase, is_anew=True), *_count_and_start(now_ms, phase, job.starts(phase) + 1)]
+
+
+def _start_made(job: JobView, now_ms: int, phase: Phase) -> list[Action]:
+    """Take up what a pass left that died between making the pod and starting it; counted if it was not yet."""
+    if job.starts(phase) == 0 or job.is_starting_again:
+        return _count_and_start(now_ms, phase, job.starts(phase) + 1)
+    return [Start(phase), Look(now_ms + LOOK_MS)]
+
+
+def _count_and_start(now_ms: int, phase: Phase, starts: int) -> list[Action]:
+    """Counted when it is made and before it starts, so that neither a pass's death nor a lost pod is miscounted."""
+    counted: dict[str, Any] = {f"{phase}_starts": starts}
+    if starts > 1:
+        counted["progress"] = {"at_ms": now_ms}
+    return [Record(counted), Start(phase), Look(now_ms + LOOK_MS)]
 
 
 def _ended_by_itself(job: JobView, pod: ContainerSeen) -> bool:
@@ -54,8 +69,6 @@ def _its_volume(phase: Phase) -> list[Action]:
 
 
 def _while_running(job: JobView, seen: Seen, now_ms: int, phase: Phase, failed: JobStatus) -> list[Action]:
-    if job.starts(phase) == 0:  # the pass that started it died before it could say so
-        return [Record({f"{phase}_starts": 1})]
     started_at_ms = seen.containers[phase].started_at_ms or now_ms
     if now_ms > max(job.heard_at_ms or 0, started_at_ms) + SILENCE_MS:
         silent = f"The {phase} pod said nothing for {SILENCE_MS // 1000} seconds."

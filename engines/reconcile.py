@@ -10,7 +10,7 @@ from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, replace
 
 from engines.act import Act, Interrupted, NotOurs
-from engines.actions import Action, Look, Record, Start
+from engines.actions import Action, Create, Look, Record
 from engines.admission import admit_waiting
 from engines.context import Context
 from engines.crew import Crew
@@ -140,7 +140,7 @@ def _perform_all(act: Act, job: JobView, actions: list[Action]) -> bool:
 
 def _impossible(job: JobView, action: Action, error: JobError) -> Record:
     """What an action that can never succeed means: the job's coming end."""
-    to = JobStatus.RUN_FAILED if action == Start(Phase.RUN) else FAILURES[job.status]
+    to = JobStatus.RUN_FAILED if action == Create(Phase.RUN) else FAILURES[job.status]
     return Record({"ending": to.value, "reason": Reason.ERROR.value, "reason_detail": error.detail})
 
 

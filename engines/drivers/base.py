@@ -115,15 +115,23 @@ class Driver(Protocol):
         """Have the job's volume, with a quota where the host can enforce one."""
         ...
 
-    def ensure_started(self, spec: PhaseSpec) -> None:
-        """Have the phase's container started, once: one that ran already is not started again.
+    def ensure_created(self, spec: PhaseSpec) -> None:
+        """Have the phase's container made, not started; one that is there, in whatever state, is left as it is.
 
-        Raises: JobError when it cannot start (then `observe` tells `start_error` as well).
+        Raises: JobError when it cannot be made.
         """
         ...
 
-    def restart(self, spec: PhaseSpec) -> None:
-        """Remove the phase's ended container, if any, and start it anew (lost pods only)."""
+    def recreate(self, spec: PhaseSpec) -> None:
+        """Remove the phase's ended container, if any, and make it anew, not started (lost pods only)."""
+        ...
+
+    def start(self, spec: PhaseSpec) -> None:
+        """Start the container that was made, once: one that runs or ran is left alone, one that is gone is not made.
+
+        From then on `observe` tells that it runs, with no `started_at_ms` as long as it only waits for the engine.
+        Raises: JobError when it cannot start (then `observe` tells `start_error` as well).
+        """
         ...
 
     def observe(self, job_id: JobId) -> Seen:

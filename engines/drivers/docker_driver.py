@@ -27,9 +27,9 @@ from engines.drivers.docker_api import (
 from engines.drivers.docker_events import watch_containers
 from engines.drivers.docker_images import DockerImages, wire_architecture
 from engines.drivers.docker_network import DEFAULT_NAME, PodNetwork
-from engines.drivers.docker_seen import DockerSeen, time_ms
+from engines.drivers.docker_seen import STATES, DockerSeen, time_ms
 from engines.drivers.manifests import POD_NETWORK, DockerHost, create_body
-from engines.observation import ContainerSeen, Seen
+from engines.observation import ContainerSeen, ContainerState, Seen
 from shared import names
 from shared.errors import SettingsError, Unavailable
 from shared.files.base import Network
@@ -111,8 +111,8 @@ class DockerDriver:
         if answer.status >= 400 and answer.status != 409:
             raise refused("The job's volume cannot be made", answer)
 
-    def ensure_started(self, spec: PhaseSpec) -> None:
-        """Create and start; a container that is there already is started only if it never was."""
+    def ensure_created(self, spec: PhaseSpec) -> None:
+        """Create; a name that is taken by a container is success."""
         name = names.container_name(spec.job_id, spec.phase)
         if spec.network == POD_NETWORK:
             self._network.ensure()
@@ -121,23 +121,30 @@ class DockerDriver:
         for _ in range(TRIES):
             answer = self._api.attempt("/containers/create", query={"name": name}, body=self._body(spec))
             if answer.status < 400:
-                return self._start(name)
+                return
             if answer.status != 409:
                 raise refused("The container cannot be made", answer)
-            if self._start_created(name):
-                return None
+            if self._api.is_there(f"/containers/{name}/json") is not None:
+                return
             threading.Event().wait(BETWEEN_TRIES_S)  # the name is taken: somebody is just making or removing it
         raise Unavailable(f"The container {name} is being made or removed by somebody else.")
 
-    def restart(self, spec: PhaseSpec) -> None:
-        """Remove the phase's container unless it runs, and start a new one."""
+    def recreate(self, spec: PhaseSpec) -> None:
+        """Remove the phase's container if it has ended, and make a new one."""
         name = names.container_name(spec.job_id, spec.phase)
         found = self._api.is_there(f"/containers/{name}/json")
-        if found is not None and found["State"]["Running"]:
-            return
-        if found is not None:
+        if found is not None and STATES.get(found["State"]["Status"]) is ContainerState.EXITED:
             self._remove_container(name)
-        self.ensure_started(spec)
+        self.ensure_created(spec)
+
+    def start(self, spec: PhaseSpec) -> None:
+        """Start what never was: the engine itself would start an ended container again."""
+        path = f"/containers/{names.container_name(spec.job_id, spec.phase)}"
+        if not self._is_unstarted(path):
+            return
+        answer = self._api.attempt(f"{path}/start")
+        if answer.status >= 400 and self._is_unstarted(path):
+            raise refused("The container cannot be started", answer)
 
     def observe(self, job_id: JobId) -> Seen:
         """List the job's containers and look at those that have changed; at the volume only if there are none."""
@@ -203,20 +210,9 @@ class DockerDriver:
     def _body(self, spec: PhaseSpec) -> dict[str, Any]:
         return create_body(spec, DockerHost(self._network.name, self._images.configs))
 
-    def _start_created(self, name: str) -> bool:
-        """Start a container that never was; false where it cannot be found."""
-        found = self._api.is_there(f"/containers/{name}/json")
-        if found is not None and found["State"]["Status"] == "created":
-            self._start(name)
-        return found is not None
-
-    def _start(self, name: str) -> None:
-        answer = self._api.attempt(f"/containers/{name}/start")
-        if answer.status < 400:
-            return
-        found = self._api.is_there(f"/containers/{name}/json")
-        if found is None or found["State"]["Status"] == "created":
-            raise refused("The container cannot be started", answer)
+    def _is_unstarted(self, path: str) -> bool:
+        found = self._api.is_there(f"{path}/json")
+        return found is not None and found["State"]["Status"] == "created"
 
     def _remove_container(self, name: str) -> None:
         query = {"force": "true", "v": "true"}

@@ -93,49 +93,54 @@ class MemoryDriver:
         self._world.volumes.setdefault((self._engine, job_id), size_bytes)
         self._world.made_at_ms.setdefault((self._engine, job_id), self._now_ms())
 
-    def ensure_started(self, spec: PhaseSpec) -> None:
-        """Run the script, unless the phase has a container already."""
+    def ensure_created(self, spec: PhaseSpec) -> None:
+        """Remember the container, unless there is one."""
         self._reach()
         with self._world.changed:
-            if self._key(spec.job_id, spec.phase) in self._world.containers:
-                found = self._world.containers[self._key(spec.job_id, spec.phase)]
-                if found.seen.start_error:
-                    raise JobError(found.seen.start_error)
-                return
-            container = self._make(spec)
-        if container.seen.start_error:
-            raise JobError(container.seen.start_error)
-        if container.script.act is not None:
-            container.script.act(spec)
+            made = Container(spec, self._script_of(spec), ContainerSeen(ContainerState.CREATED))
+            self._world.containers.setdefault(self._key(spec.job_id, spec.phase), made)
+            self._world.made_at_ms[self._engine, spec.job_id] = self._now_ms()
 
-    def restart(self, spec: PhaseSpec) -> None:
-        """Forget the ended container and start anew; a running one is left alone."""
+    def recreate(self, spec: PhaseSpec) -> None:
+        """Forget the ended container; a running one is left alone."""
         self._reach()
         found = self._world.containers.get(self._key(spec.job_id, spec.phase))
         if found is not None and found.seen.state is ContainerState.EXITED:
             del self._world.containers[self._key(spec.job_id, spec.phase)]
-        self.ensure_started(spec)
+        self.ensure_created(spec)
 
-    def _make(self, spec: PhaseSpec) -> Container:
-        script, now_ms = self._script_of(spec), self._now_ms()
-        state = ContainerState.RUNNING if script.exit_code is None else ContainerState.EXITED
-        seen = ContainerSeen(
-            state=ContainerState.CREATED if script.start_error else state,
+    def start(self, spec: PhaseSpec) -> None:
+        """Run the script of the container that was made."""
+        self._reach()
+        with self._world.changed:
+            found = self._world.containers.get(self._key(spec.job_id, spec.phase))
+            if found is None or found.seen.state is not ContainerState.CREATED:
+                return
+            found.seen = self._begun(found.script)
+            if found.seen.start_error is None:
+                self._run(found)
+            self._world.changed.notify_all()
+        if found.seen.start_error:
+            raise JobError(found.seen.start_error)
+        if found.script.act is not None:
+            found.script.act(spec)
+
+    def _begun(self, script: Script) -> ContainerSeen:
+        if script.start_error is not None:
+            return ContainerSeen(ContainerState.CREATED, start_error=script.start_error)
+        now_ms, runs_on = self._now_ms(), script.exit_code is None
+        return ContainerSeen(
+            state=ContainerState.RUNNING if runs_on else ContainerState.EXITED,
             exit_code=script.exit_code,
             oom_killed=script.oom_killed,
             started_at_ms=now_ms,
-            finished_at_ms=None if script.exit_code is None else now_ms,
-            start_error=script.start_error,
+            finished_at_ms=None if runs_on else now_ms,
         )
-        container = Container(spec, script, seen)
-        self._world.containers[self._key(spec.job_id, spec.phase)] = container
-        self._world.made_at_ms[self._engine, spec.job_id] = now_ms
-        if not script.start_error:
-            self._world.runs.append((spec.job_id, spec.phase))
-            used = self._world.used_bytes.get((self._engine, spec.job_id), 0)
-            self._world.used_bytes[self._engine, spec.job_id] = used + script.writes_bytes
-        self._world.changed.notify_all()
-        return container
+
+    def _run(self, container: Container) -> None:
+        key = (self._engine, container.spec.job_id)
+        self._world.runs.append((container.spec.job_id, container.spec.phase))
+        self._world.used_bytes[key] = self._world.used_bytes.get(key, 0) + container.script.writes_bytes
 
     def observe(self, job_id: JobId) -> Seen:
         """Tell what the world has of the job."""
@@ -164,7 +169,7 @@ class MemoryDriver:
         """What the script said."""
         self._reach()
         found = self._world.containers.get(self._key(job_id, phase))
-        if found is not None and found.script.log[offset:]:
+        if found is not None and found.seen.started_at_ms is not None and found.script.log[offset:]:
             yield found.script.log[offset:]
 
     def remove(self, job_id: JobId) -> None:

@@ -99,14 +99,14 @@ class ProcessDriver:
             volume.mkdir(mode=0o755, exist_ok=True)
             launch.give_away(volume)
 
-    def ensure_started(self, spec: PhaseSpec) -> None:
-        """Start the phase unless it ever was; a start that was cut short is taken up again."""
+    def ensure_created(self, spec: PhaseSpec) -> None:
+        """Have the phase's folder, which is all that there is of it until it starts."""
         launch.check(spec)
         with self.files(), self.hold(spec):
-            self.start_once(spec)
+            self.phase_folder(spec.job_id, spec.phase).mkdir(mode=0o700, exist_ok=True)
 
-    def restart(self, spec: PhaseSpec) -> None:
-        """Forget the phase's ended run and start it anew; one that runs is left alone."""
+    def recreate(self, spec: PhaseSpec) -> None:
+        """Forget the phase's ended run; one that runs is left alone."""
         launch.check(spec)
         with self.files(), self.hold(spec):
             folder = self.phase_folder(spec.job_id, spec.phase)
@@ -114,7 +114,15 @@ class ProcessDriver:
             if states.supervisor_pid(str(folder)) is None:
                 phases.stop(folder, grace_s=0)  # what a killed supervisor left may still be dying
                 phases.discard(folder, container_name(spec.job_id, spec.phase))
-                self.start_once(spec)
+                folder.mkdir(mode=0o700, exist_ok=True)
+
+    def start(self, spec: PhaseSpec) -> None:
+        """Start the phase unless it ever was; a start that was cut short is taken up again."""
+        launch.check(spec)
+        with self.files():
+            if self.phase_folder(spec.job_id, spec.phase).is_dir():
+                with lock_folder(self.job_folder(spec.job_id)):
+                    self.start_once(spec)
 
     def observe(self, job_id: JobId) -> Seen:
         """Read the phases' files."""
@@ -203,7 +211,8 @@ class ProcessDriver:
     def start_once(self, spec: PhaseSpec) -> None:
         """Have the phase started: wait for a supervisor that is about to, else send one."""
         folder = self.phase_folder(spec.job_id, spec.phase)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        if not folder.is_dir():  # removed while we waited for the job's folder
+            return
         phases.await_start(folder)
         state = states.read_state(str(folder))
         if not state:

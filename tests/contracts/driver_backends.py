@@ -17,6 +17,7 @@ from engines.drivers.process_driver import ProcessDriver
 from engines.observation import ContainerSeen
 from shared.names import JobId, Phase, new_job_id
 from tests.needs import busybox_image
+from tests.starting import start, start_again
 
 PATIENCE_S = 60
 T = TypeVar("T")
@@ -53,9 +54,17 @@ class Backend:
         fields: dict[str, Any] = {"command": ("sh", "-c", script), "environment": {}, "image": self.image} | changes
         return PhaseSpec(job_id=job_id, engine=self.engine, phase=phase, **fields)
 
+    def start(self, spec: PhaseSpec) -> None:
+        """Have the phase started."""
+        start(self.driver, spec)
+
+    def start_again(self, spec: PhaseSpec) -> None:
+        """Have a lost pod started anew."""
+        start_again(self.driver, spec)
+
     def run(self, job_id: JobId, script: str, phase: Phase = Phase.RUN, **changes: Any) -> ContainerSeen:
         """Start a phase and wait for its end."""
-        self.driver.ensure_started(self.spec(job_id, script, phase, **changes))
+        self.start(self.spec(job_id, script, phase, **changes))
         return self.ended(job_id, phase)
 
     def ended(self, job_id: JobId, phase: Phase = Phase.RUN) -> ContainerSeen:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engines.drivers.base import Driver, ImageRef
-from engines.observation import Seen
+from engines.observation import ContainerSeen, ContainerState, Seen
 from shared.errors import JobError, Unavailable
 from shared.names import JobId, Phase, new_job_id
 from tests.contracts.driver_backends import BACKENDS, Backend, until
@@ -39,9 +39,46 @@ def test_a_phase_runs_and_its_end_is_seen(engine: Backend) -> None:
     assert before - 1000 <= seen.started_at_ms <= seen.finished_at_ms <= time.time() * 1000 + 1000
 
 
+def test_what_is_made_is_not_started(engine: Backend) -> None:
+    job = engine.job()
+    spec = engine.spec(job, "echo up; sleep 60")
+    for _ in range(2):
+        engine.driver.ensure_created(spec)
+        assert engine.driver.observe(job).containers[Phase.RUN] == ContainerSeen(ContainerState.CREATED)
+    assert engine.log(job) == b"" and list(engine.driver.list_jobs()) == [job]
+    engine.driver.start(spec)
+    engine.says(job, b"up")
+    engine.driver.ensure_created(spec)
+    assert engine.driver.observe(job).is_running(Phase.RUN)
+
+
+def test_what_was_not_made_is_not_started(engine: Backend) -> None:
+    job = engine.job()
+    engine.driver.start(engine.spec(job, "exit 7"))
+    assert engine.driver.observe(job) == Seen(has_volume=True)
+    engine.driver.start(engine.spec(new_job_id(), "exit 7"))
+    assert list(engine.driver.list_jobs()) == [job]
+
+
+def test_a_pod_that_is_made_anew_waits_for_its_start(engine: Backend) -> None:
+    job = engine.job()
+    engine.run(job, "exit 4", Phase.PUBLISH)
+    for _ in range(2):
+        engine.driver.recreate(engine.spec(job, "exit 4", Phase.PUBLISH))
+        assert engine.driver.observe(job).containers[Phase.PUBLISH] == ContainerSeen(ContainerState.CREATED)
+
+
+def test_what_is_made_can_be_removed(engine: Backend) -> None:
+    job = engine.job()
+    engine.driver.ensure_created(engine.spec(job, "exit 4"))
+    engine.driver.stop(job, Phase.RUN, 1)
+    engine.driver.remove(job)
+    assert engine.driver.observe(job) == Seen()
+
+
 def test_a_running_phase_is_seen_running(engine: Backend) -> None:
     job = engine.job()
-    engine.driver.ensure_started(engine.spec(job, "echo up; sleep 60"))
+    engine.start(engine.spec(job, "echo up; sleep 60"))
     engine.says(job, b"up")
     seen = engine.driver.observe(job)
     assert seen.is_running(Phase.RUN) and seen.exited(Phase.RUN) is None
@@ -63,7 +100,7 @@ def test_started_by_many_at_once_it_runs_once(engine: Backend) -> None:
     job = engine.job()
     spec = engine.spec(job, "echo ran >>/data/runs; sleep 2")
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(engine.driver.ensure_started, [spec] * 8))
+        list(pool.map(engine.start, [spec] * 8))
     engine.ended(job)
     engine.run(job, "cat /data/runs", Phase.PUBLISH)
     assert engine.log(job, Phase.PUBLISH) == b"ran\n"
@@ -73,7 +110,7 @@ def test_a_command_that_is_not_there_is_told_as_such(engine: Backend) -> None:
     job = engine.job()
     spec = engine.spec(job, "", command=("no-such-program", "x"))
     try:
-        engine.driver.ensure_started(spec)
+        engine.start(spec)
     except JobError as error:
         assert "no-such-program" in error.detail
     told = until(lambda: (seen := engine.driver.observe(job).containers.get(Phase.RUN)) and seen.start_error)
@@ -107,7 +144,7 @@ def test_a_large_log_comes_in_pieces(engine: Backend) -> None:
 @real
 def test_a_log_can_be_read_while_it_grows(engine: Backend) -> None:
     job = engine.job()
-    engine.driver.ensure_started(engine.spec(job, "echo one; while [ ! -e /data/go ]; do sleep 0.05; done; echo two"))
+    engine.start(engine.spec(job, "echo one; while [ ! -e /data/go ]; do sleep 0.05; done; echo two"))
     engine.says(job, b"one\n")
     engine.run(job, "touch /data/go", Phase.PUBLISH)
     engine.ended(job)
@@ -122,7 +159,7 @@ def test_where_nothing_ran_the_log_is_empty(engine: Backend) -> None:
 def test_stopping_asks_first(engine: Backend) -> None:
     job = engine.job()
     script = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done"
-    engine.driver.ensure_started(engine.spec(job, script))
+    engine.start(engine.spec(job, script))
     engine.says(job, b"ready")
     engine.driver.stop(job, Phase.RUN, grace_s=20)
     seen = engine.driver.observe(job).exited(Phase.RUN)
@@ -132,7 +169,7 @@ def test_stopping_asks_first(engine: Backend) -> None:
 
 def test_a_program_without_a_handler_ends_at_once_when_asked(engine: Backend) -> None:
     job = engine.job()
-    engine.driver.ensure_started(engine.spec(job, "echo ready; exec sleep 100"))
+    engine.start(engine.spec(job, "echo ready; exec sleep 100"))
     engine.says(job, b"ready")
     began = time.monotonic()
     engine.driver.stop(job, Phase.RUN, grace_s=30)
@@ -144,7 +181,7 @@ def test_a_program_without_a_handler_ends_at_once_when_asked(engine: Backend) ->
 @real
 def test_what_does_not_listen_is_killed_after_the_grace(engine: Backend) -> None:
     job = engine.job()
-    engine.driver.ensure_started(engine.spec(job, "trap '' TERM; echo ready; while :; do sleep 0.05; done"))
+    engine.start(engine.spec(job, "trap '' TERM; echo ready; while :; do sleep 0.05; done"))
     engine.says(job, b"ready")
     began = time.monotonic()
     engine.driver.stop(job, Phase.RUN, grace_s=1)
@@ -191,7 +228,7 @@ def test_the_environment_is_delivered_and_secrets_are_never_shown(engine: Backen
     secret = "s3cret value $HOME"
     variables = {"environment": {"PLAIN": "a=b c"}, "secret_environment": {"KEY": secret}}
     spec = engine.spec(job, 'printf "%s|%s" "$PLAIN" "$KEY"', **variables)
-    engine.driver.ensure_started(spec)
+    engine.start(spec)
     engine.ended(job)
     assert engine.log(job) == f"a=b c|{secret}".encode()
     shown = str(engine.driver.manifest(spec.without_secrets()))
@@ -217,7 +254,7 @@ def test_too_many_processes_cannot_be_started(engine: Backend) -> None:
 def test_removing_leaves_nothing_and_may_be_repeated(engine: Backend) -> None:
     job = engine.job()
     engine.run(job, "true", Phase.PROVISION)
-    engine.driver.ensure_started(engine.spec(job, "sleep 100"))
+    engine.start(engine.spec(job, "sleep 100"))
     assert set(engine.driver.list_jobs()) == {job}
     engine.driver.remove(job)
     engine.driver.remove(job)
@@ -254,20 +291,20 @@ def test_only_what_has_ended_is_restarted(engine: Backend) -> None:
     job = engine.job()
     script = "echo ran >>/data/runs; cat /data/runs; while [ ! -e /data/go ]; do sleep 0.05; done"
     spec = engine.spec(job, script, Phase.PROVISION)
-    engine.driver.ensure_started(spec)
+    engine.start(spec)
     engine.says(job, b"ran\n", Phase.PROVISION)
-    engine.driver.restart(spec)
+    engine.start_again(spec)
     assert engine.driver.observe(job).is_running(Phase.PROVISION)
     engine.run(job, "touch /data/go")
     engine.ended(job, Phase.PROVISION)
-    engine.driver.restart(spec)
+    engine.start_again(spec)
     engine.ended(job, Phase.PROVISION)
     assert engine.log(job, Phase.PROVISION) == b"ran\nran\n"
 
 
 def test_what_never_ran_can_be_restarted(engine: Backend) -> None:
     job = engine.job()
-    engine.driver.restart(engine.spec(job, "exit 4", Phase.PUBLISH))
+    engine.start_again(engine.spec(job, "exit 4", Phase.PUBLISH))
     assert engine.ended(job, Phase.PUBLISH).exit_code == 4
 
 
@@ -305,7 +342,7 @@ def test_who_watches_is_woken_when_a_phase_ends(engine: Backend) -> None:
 
     thread = threading.Thread(target=engine.driver.watch, args=(wake, ends.is_set), daemon=True)
     thread.start()
-    engine.driver.ensure_started(engine.spec(job, "sleep 0.5"))
+    engine.start(engine.spec(job, "sleep 0.5"))
     assert ends.wait(30), "nobody was woken"
     thread.join(10)
     assert not thread.is_alive() and set(woken) == {job}
@@ -350,8 +387,9 @@ def test_an_image_that_is_nowhere_ends_the_job(engine: Backend) -> None:
         pytest.param(lambda driver, job, spec: driver.capabilities(), id="capabilities"),
         pytest.param(lambda driver, job, spec: driver.ensure_image(job, ImageRef("x:1"), print), id="ensure_image"),
         pytest.param(lambda driver, job, spec: driver.ensure_volume(job, 1), id="ensure_volume"),
-        pytest.param(lambda driver, job, spec: driver.ensure_started(spec), id="ensure_started"),
-        pytest.param(lambda driver, job, spec: driver.restart(spec), id="restart"),
+        pytest.param(lambda driver, job, spec: driver.ensure_created(spec), id="ensure_created"),
+        pytest.param(lambda driver, job, spec: driver.recreate(spec), id="recreate"),
+        pytest.param(lambda driver, job, spec: driver.start(spec), id="start"),
         pytest.param(lambda driver, job, spec: driver.observe(job), id="observe"),
         pytest.param(lambda driver, job, spec: driver.measure_disk(job), id="measure_disk"),
         pytest.param(lambda driver, job, spec: driver.stop(job, Phase.RUN, 1), id="stop"),

@@ -12,6 +12,7 @@ from engines.drivers.base import PhaseSpec
 from engines.drivers.process_driver import ProcessDriver
 from engines.observation import ContainerSeen
 from shared.names import JobId, Phase, new_job_id
+from tests.starting import start
 
 ENGINE = "local"
 
@@ -44,7 +45,7 @@ def make_spec(*command: str, **fields: Any) -> PhaseSpec:
 
 def finish(driver: ProcessDriver, spec: PhaseSpec) -> tuple[ContainerSeen, str]:
     """Start a phase, wait for its end; how it ended and what it wrote."""
-    driver.ensure_started(spec)
+    start(driver, spec)
     return await_end(driver, spec.job_id, spec.phase)
 
 

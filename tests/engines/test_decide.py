@@ -9,13 +9,13 @@ import pytest
 
 from engines.actions import (
     Action,
+    Create,
     EnsureImage,
     EnsureVolume,
     Look,
     Move,
     Record,
     Remove,
-    Restart,
     SaveLog,
     ShipLog,
     Start,
@@ -34,6 +34,7 @@ PROVISION, RUN, PUBLISH = Phase.PROVISION, Phase.RUN, Phase.PUBLISH
 S = JobStatus
 RUNNING = ContainerSeen(ContainerState.RUNNING, started_at_ms=NOW - 1000)
 CREATED = ContainerSeen(ContainerState.CREATED)
+WAITING = ContainerSeen(ContainerState.RUNNING)
 GOOD = ContainerSeen(ContainerState.EXITED, exit_code=0, started_at_ms=NOW - 1000, finished_at_ms=NOW - 10)
 BAD = replace(GOOD, exit_code=3)
 KILLED = replace(GOOD, exit_code=137, was_killed=True)
@@ -62,7 +63,8 @@ def facts(code: int, reason: Reason | None = None, detail: str | None = None, **
 
 def again(phase: Phase, starts: int) -> list[Action]:
     said = Record({f"{phase}_report": None, "progress": {"at_ms": NOW, "again": True}})
-    return [said, Restart(phase), Record({f"{phase}_starts": starts}), Look(NOW + POD_LOOK_MS)]
+    counted = Record({f"{phase}_starts": starts, "progress": {"at_ms": NOW}})
+    return [said, Create(phase, is_anew=True), counted, Start(phase), Look(NOW + POD_LOOK_MS)]
 
 
 STOPPED_EARLY = "Stopped by its owner before the algorithm started."
@@ -93,11 +95,14 @@ TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
     ("stopped before there is a volume", job(S.CONFIGURING_VOLUMES, stop_requested=True), Seen(),
         end(S.FINISHED, Reason.STOPPED, STOPPED_EARLY)),
     ("the configuration pod is started", job(S.PROVISIONING), seen(),
-        [Start(PROVISION), Record({"provision_starts": 1}), Look(NOW + POD_LOOK_MS)]),
+        [Create(PROVISION), Record({"provision_starts": 1}), Start(PROVISION), Look(NOW + POD_LOOK_MS)]),
     ("a pod that is only made is started", job(S.PROVISIONING, provision_starts=1), seen(provision=CREATED),
-        [Start(PROVISION), Record({"provision_starts": 1}), Look(NOW + POD_LOOK_MS)]),
-    ("a start that nobody counted is counted", job(S.PROVISIONING), seen(provision=RUNNING),
-        [Record({"provision_starts": 1})]),
+        [Start(PROVISION), Look(NOW + POD_LOOK_MS)]),
+    ("a pod that is made and not counted is counted, then started", job(S.PROVISIONING), seen(provision=CREATED),
+        [Record({"provision_starts": 1}), Start(PROVISION), Look(NOW + POD_LOOK_MS)]),
+    ("a pod that is made anew and not counted is counted, then started",
+        job(S.PROVISIONING, provision_starts=1, is_starting_again=True), seen(provision=CREATED),
+        again(PROVISION, 2)[2:]),
     ("a pod at work is waited for", job(S.PROVISIONING, provision_starts=1), seen(provision=RUNNING),
         [Look(NOW + POD_LOOK_MS)]),
     ("a pod that told of progress is waited for",
@@ -141,9 +146,10 @@ TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
     ("the algorithm could not be had",
         job(S.PROVISIONING, provision_starts=1, provision_report={**NOT_DONE, "code": "algorithm_failed"}),
         seen(provision=BAD), end(S.ALGORITHM_FAILED, Reason.ERROR, "404", SaveLog(PROVISION))),
-    ("the algorithm starts", job(S.PROVISIONING, **provisioned), seen(provision=GOOD), [Start(RUN), Move(S.RUNNING)]),
-    ("an algorithm that has started makes a running job, whatever was asked meanwhile",
-        job(S.PROVISIONING, stop_requested=True, **provisioned), seen(provision=GOOD, run=RUNNING), [Move(S.RUNNING)]),
+    ("the algorithm starts", job(S.PROVISIONING, **provisioned), seen(provision=GOOD), [Create(RUN), Move(S.RUNNING)]),
+    ("stopped when the algorithm is made and the job does not say so yet",
+        job(S.PROVISIONING, stop_requested=True, **provisioned), seen(provision=GOOD, run=CREATED),
+        end(S.FINISHED, Reason.STOPPED, STOPPED_EARLY, SaveLog(PROVISION), SaveLog(RUN))),
     ("stopped while provisioning", job(S.PROVISIONING, stop_requested=True, **provisioned), seen(provision=RUNNING),
         end(S.FINISHED, Reason.STOPPED, STOPPED_EARLY, Stop(PROVISION, 0), SaveLog(PROVISION))),
     ("the start is written down", job(S.RUNNING), seen(run=RUNNING), [Record({"started_at_ms": NOW - 1000})]),
@@ -164,6 +170,13 @@ TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
     ("told to end, and still there", job(S.RUNNING, reason=Reason.TIMEOUT, detail=USED_UP, **started),
         seen(run=RUNNING), [Stop(RUN, GRACE_S)]),
     ("made and not started", job(S.RUNNING), seen(run=CREATED), [Start(RUN)]),
+    ("stopped before it started", job(S.RUNNING, stop_requested=True), seen(run=CREATED),
+        [Record({"reason": "stopped", "reason_detail": STOPPED_EARLY}),
+         Move(S.PUBLISHING, Reason.STOPPED, STOPPED_EARLY)]),
+    ("its time does not begin while it waits for the engine", job(S.RUNNING), seen(run=WAITING),
+        [ShipLog(RUN), Look(NOW + LOOK_MS)]),
+    ("stopped while it waits for the engine", job(S.RUNNING, stop_requested=True), seen(run=WAITING),
+        [Record({"reason": "stopped", "reason_detail": "Stopped by its owner."}), Stop(RUN, GRACE_S)]),
     ("an algorithm that cannot start", job(S.RUNNING), seen(run=replace(CREATED, start_error="not found: x")),
         end(S.RUN_FAILED, Reason.ERROR, "not found: x", SaveLog(RUN))),
     ("ended well", job(S.RUNNING), seen(run=GOOD), [facts(0), Move(S.PUBLISHING)]),
@@ -174,12 +187,12 @@ TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
         [facts(137, Reason.OUT_OF_MEMORY, MEMORY, oom_killed=True), Move(S.PUBLISHING, Reason.OUT_OF_MEMORY, MEMORY)]),
     ("ended because it was told to", job(S.RUNNING, reason=Reason.TIMEOUT, detail=USED_UP, **started),
         seen(run=KILLED), [facts(137, Reason.TIMEOUT, USED_UP), Move(S.PUBLISHING, Reason.TIMEOUT, USED_UP)]),
-    ("gone before it was seen: it was started, so it is lost", job(S.RUNNING, stop_requested=True), seen(),
+    ("gone before it was seen: it may have run, so it is lost", job(S.RUNNING, stop_requested=True), seen(),
         [Record({"reason": "lost", "reason_detail": GONE}), Move(S.PUBLISHING, Reason.LOST, GONE)]),
     ("gone, and its volume with it", job(S.RUNNING, **started), seen(False),
         end(S.RUN_FAILED, Reason.LOST, GONE, SaveLog(RUN))),
     ("publishing starts, the log is saved", job(S.PUBLISHING, exit_code=0), seen(run=GOOD),
-        [Start(PUBLISH), Record({"publish_starts": 1}), SaveLog(RUN), Look(NOW + POD_LOOK_MS)]),
+        [Create(PUBLISH), Record({"publish_starts": 1}), Start(PUBLISH), SaveLog(RUN), Look(NOW + POD_LOOK_MS)]),
     ("both earlier logs are saved while the pod works", job(S.PUBLISHING, publish_starts=1, exit_code=0),
         seen(provision=GOOD, run=GOOD, publish=RUNNING),
         [SaveLog(PROVISION), SaveLog(RUN), Look(NOW + POD_LOOK_MS)]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.actions import Look, Move, Record, Restart, Start
+from engines.actions import Create, Look, Move, Record, Start
 from engines.decide import decide
 from engines.endings import FAILURES, LOG_NAMES
 from engines.job_view import JobView
@@ -101,14 +101,16 @@ def test_a_look_is_the_last_thing_and_never_in_the_past(row: JobView, seen: Seen
 
 @EVERY
 @given(jobs(), sights())
-def test_the_algorithm_is_never_started_once_it_started(row: JobView, seen: Seen) -> None:
+def test_the_algorithm_is_started_only_where_it_is_recorded_and_seen_as_made(row: JobView, seen: Seen) -> None:
     seen = world(row, seen)
     actions = decide(row, seen, NOW)
-    assert Restart(Phase.RUN) not in actions
-    if seen.has_started(Phase.RUN) or row.status is JobStatus.PUBLISHING:
+    assert Create(Phase.RUN, is_anew=True) not in actions
+    run = seen.containers.get(Phase.RUN)
+    is_made = row.status is JobStatus.RUNNING and run is not None and run.state is ContainerState.CREATED
+    if not is_made:
         assert Start(Phase.RUN) not in actions
-    if row.status is JobStatus.RUNNING and Phase.RUN not in seen.containers:
-        assert Start(Phase.RUN) not in actions
+    if row.status is not JobStatus.PROVISIONING:
+        assert Create(Phase.RUN) not in actions
 
 
 @EVERY
@@ -116,7 +118,7 @@ def test_the_algorithm_is_never_started_once_it_started(row: JobView, seen: Seen
 def test_a_job_whose_end_is_known_starts_nothing(row: JobView, seen: Seen) -> None:
     if row.ending is not None:
         actions = decide(row, world(row, seen), NOW)
-        assert not any(isinstance(each, Start | Restart | Record) for each in actions)
+        assert not any(isinstance(each, Create | Start | Record) for each in actions)
         assert isinstance(actions[-1], Move) and actions[-1].to is row.ending
 
 

@@ -89,7 +89,7 @@ def test_a_pod_reaches_the_node_at_the_gateway(engine: Backend) -> None:
 def test_pods_do_not_reach_each_other(engine: Backend) -> None:
     one, other = engine.job(), engine.job()
     script = "ip -4 -o addr show eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/'; nc -l -p 5000"
-    engine.driver.ensure_started(engine.spec(one, script, Phase.PROVISION, network="pod"))
+    engine.start(engine.spec(one, script, Phase.PROVISION, network="pod"))
     engine.says(one, b".", Phase.PROVISION)
     address = engine.log(one, Phase.PROVISION).decode().strip()
     seen = engine.run(other, f"nc -w 2 {address} 5000 </dev/null", Phase.PROVISION, network="pod")
@@ -101,7 +101,7 @@ def test_a_device_that_is_not_there_is_told(engine: Backend) -> None:
     job = engine.job()
     gpu = GpuRequest(advanced=({"Devices": ["/dev/no-such-device"]},))
     with pytest.raises(JobError, match="no-such-device"):
-        engine.driver.ensure_started(engine.spec(job, "true", gpu=gpu))
+        engine.start(engine.spec(job, "true", gpu=gpu))
     seen = engine.driver.observe(job).containers[Phase.RUN]
     assert seen.start_error is not None and "no-such-device" in seen.start_error
     assert seen.exit_code is None and not seen.was_killed
@@ -109,7 +109,7 @@ def test_a_device_that_is_not_there_is_told(engine: Backend) -> None:
 
 def test_a_missing_image_cannot_be_started(engine: Backend) -> None:
     with pytest.raises(JobError, match="container cannot be made"):
-        engine.driver.ensure_started(engine.spec(engine.job(), "true", image="sha256:" + "0" * 64))
+        engine.start(engine.spec(engine.job(), "true", image="sha256:" + "0" * 64))
 
 
 def test_what_is_written_outside_the_volume_counts_too(engine: Backend) -> None:

@@ -15,6 +15,7 @@ from shared.names import JobId, Phase, container_name, new_job_id
 from tests.contracts.driver_backends import until
 from tests.needs import busybox_image, needs
 from tests.services.private_docker import PrivateDocker, private_docker
+from tests.starting import start
 
 pytestmark = needs("docker")
 
@@ -34,7 +35,7 @@ def started(driver: DockerDriver, script: str, phase: Phase = Phase.RUN) -> JobI
     """A job with one running phase."""
     job_id = new_job_id()
     driver.ensure_volume(job_id, 1 << 20)
-    driver.ensure_started(PhaseSpec(job_id, "own", phase, busybox_image(), ("sh", "-c", script), {}))
+    start(driver, PhaseSpec(job_id, "own", phase, busybox_image(), ("sh", "-c", script), {}))
     until(lambda: b"up" in b"".join(driver.read_log(job_id, phase)))
     return job_id
 

@@ -26,6 +26,7 @@ from shared.errors import JobError
 from shared.names import JobId, Phase, new_job_id
 from tests.engines.process_help import ENGINE, await_end, finish, make_spec, process_driver
 from tests.needs import needs, require
+from tests.starting import start, start_again
 
 pytestmark = needs("namespaces")
 
@@ -165,7 +166,7 @@ class TestHowItEnds:
         spec = make_spec("nonesuch")
         for _ in range(2):
             with pytest.raises(JobError, match="nonesuch: there is no such program"):
-                driver.ensure_started(spec)
+                start(driver, spec)
         seen, log = await_end(driver, spec.job_id)
         assert seen.start_error is not None and seen.start_error in log
 
@@ -193,7 +194,7 @@ class TestHowItEnds:
 
     def test_stop_lets_a_polite_program_end_by_itself(self, driver: ProcessDriver) -> None:
         spec = sh(f"trap 'echo bye; exit 5' TERM; {READY} sleep 300 & wait")
-        driver.ensure_started(spec)
+        start(driver, spec)
         await_file(volume(driver, spec) / "ready")
         driver.stop(spec.job_id, Phase.RUN, grace_s=20)
         seen, log = await_end(driver, spec.job_id)
@@ -201,7 +202,7 @@ class TestHowItEnds:
 
     def test_stop_kills_a_stubborn_one_after_the_grace(self, driver: ProcessDriver) -> None:
         spec = sh(f"trap '' TERM; {READY} while :; do sleep 300; done")
-        driver.ensure_started(spec)
+        start(driver, spec)
         await_file(volume(driver, spec) / "ready")
         driver.stop(spec.job_id, Phase.RUN, grace_s=1)
         seen = driver.observe(spec.job_id).containers[Phase.RUN]
@@ -219,7 +220,7 @@ class TestWhoeverIsKilled:
 
     def test_the_phase_dies_with_its_supervisor_and_counts_as_lost(self, driver: ProcessDriver) -> None:
         spec = sh(f"{READY} sleep 300 & wait")
-        driver.ensure_started(spec)
+        start(driver, spec)
         await_file(volume(driver, spec) / "ready")
         folder = str(driver.phase_folder(spec.job_id, Phase.RUN))
         init, supervisor = process_state.living_init(process_state.read_state(folder)), supervisor_of(driver, spec)
@@ -234,22 +235,22 @@ class TestWhoeverIsKilled:
         self, driver: ProcessDriver
     ) -> None:
         spec = sh(f"echo run >> /data/runs; {READY} sleep 300", phase=Phase.PROVISION)
-        driver.ensure_started(spec)
+        start(driver, spec)
         await_file(volume(driver, spec) / "ready")
         watched = os.pidfd_open(supervisor_of(driver, spec))
         os.kill(supervisor_of(driver, spec), signal.SIGKILL)
         signal_end(watched)
-        driver.ensure_started(spec)
+        start(driver, spec)
         (volume(driver, spec) / "ready").unlink()
-        driver.restart(spec)
+        start_again(driver, spec)
         await_file(volume(driver, spec) / "ready")
-        driver.restart(spec)  # it runs: left alone
+        start_again(driver, spec)  # it runs: left alone
         assert (volume(driver, spec) / "runs").read_text() == "run\n" * 2
         assert driver.observe(spec.job_id).is_running(Phase.PROVISION)
 
     def test_killed_from_outside_counts_as_lost(self, driver: ProcessDriver) -> None:
         spec = sh("sleep 300")
-        driver.ensure_started(spec)
+        start(driver, spec)
         init = process_state.living_init(process_state.read_state(str(driver.phase_folder(spec.job_id, Phase.RUN))))
         assert init is not None
         os.kill(init, signal.SIGKILL)
@@ -273,7 +274,7 @@ class TestWhoeverIsKilled:
             except subprocess.TimeoutExpired:
                 victim.kill()
                 victim.wait()
-            driver.ensure_started(spec)
+            start(driver, spec)
             seen, _ = await_end(driver, spec.job_id)
             assert (seen.exit_code, (volume(driver, spec) / "runs").read_text()) == (0, "run\n")
 
@@ -284,7 +285,7 @@ class TestWhoeverIsKilled:
             starting = start_elsewhere(driver, spec)
             kill_supervisor(driver, spec, after_s=chance.random() * 0.03)
             starting.wait(timeout=60)
-            driver.ensure_started(spec)
+            start(driver, spec)
             seen, _ = await_end(driver, spec.job_id)
             runs, ends = (lines(volume(driver, spec) / name) for name in ("runs", "ends"))
             assert (seen.was_killed, runs, ends) in [(True, 0, 0), (True, 1, 0), (False, 1, 1)]
@@ -321,7 +322,7 @@ class TestWhatIsLeft:
 
     def test_remove_ends_what_runs_and_may_be_repeated(self, driver: ProcessDriver) -> None:
         spec = sh("trap '' TERM; while :; do sleep 300; done")
-        driver.ensure_started(spec)
+        start(driver, spec)
         groups = process_state.read_state(str(driver.phase_folder(spec.job_id, Phase.RUN))).get("cgroups", "").split()
         supervisor = os.pidfd_open(supervisor_of(driver, spec))
         for _ in range(2):
@@ -368,7 +369,7 @@ class TestTheEngine:
         thread = threading.Thread(target=driver.watch, args=(wake, is_stopped))
         thread.start()
         assert watching.wait(20)
-        driver.ensure_started(spec)
+        start(driver, spec)
         assert started.wait(20)
         driver.stop(spec.job_id, Phase.RUN, grace_s=0)
         assert ended.wait(20)
@@ -398,7 +399,7 @@ class TestTheEngine:
         self, driver: ProcessDriver, fields: dict[str, object], why: str
     ) -> None:
         with pytest.raises(JobError, match=why):
-            driver.ensure_started(sh("true", **fields))
+            driver.ensure_created(sh("true", **fields))
 
     def test_a_job_id_never_becomes_a_path(self, driver: ProcessDriver) -> None:
         with pytest.raises(JobError):
@@ -474,7 +475,7 @@ def start_elsewhere(driver: ProcessDriver, spec: PhaseSpec) -> subprocess.Popen[
     """Start a phase from another process, as another pass would."""
     program = (
         "import sys\nfrom tests.engines.process_help import *\n"
-        f"ProcessDriver(ENGINE, {{'directory': {str(driver.directory)!r}}}).ensure_started("
+        f"start(ProcessDriver(ENGINE, {{'directory': {str(driver.directory)!r}}}), "
         f"make_spec(*{spec.command!r}, job_id={spec.job_id!r}))"
     )
     return subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT)

@@ -51,12 +51,8 @@ class Flow:
     runs: tuple[int, ...]
     is_short: bool = False
     "Among those that are killed everywhere in the everyday set."
-    is_killed: bool = True
-    "Not where a container vanishes in the moment of its start: a pass that dies then too finds nothing of it."
     is_timed: bool = False
     "Somebody stops it or it is a race of times, so a pass's death may change how far each job came."
-    may_be_saved: bool = False
-    "A pod that was lost in the moment in which the pass died is started once more than it would have been."
 
 
 def one_job(site: Site) -> None:
@@ -210,10 +206,10 @@ def run_is_deleted(site: Site) -> None:
 
 
 def run_is_deleted_later(site: Site) -> None:
-    (job_id,) = site.submit(job(0))
+    (job_id,) = site.submit(job(0, max_duration_s=600))
     site.play(0, Phase.RUN, RUNS_ON)
     gone = ("local", job_id, Phase.RUN)
-    site.when[0, JobStatus.RUNNING] = lambda: site.in_(30, lambda: site.world.containers.pop(gone, None))
+    site.when[0, JobStatus.RUNNING] = lambda: site.in_(120, lambda: site.world.containers.pop(gone, None))
 
 
 def run_is_killed_by_the_engine(site: Site) -> None:
@@ -321,13 +317,12 @@ FLOWS: dict[str, Flow] = {
             lost(phase, times, play),
             (GOOD,) if times < 4 else ((failed, "lost"),),
             (0,) if phase is Phase.PROVISION and times == 4 else (1,),
-            may_be_saved=times == 4,
         )
         for phase, failed in ((Phase.PROVISION, "data_failed"), (Phase.PUBLISH, "publish_failed"))
         for how, play in (("deleted", LOST), ("killed", KILLED))
         for times in (1, 3, 4)
     },
-    "run is deleted": Flow(run_is_deleted, (LOST_RUN, DEPENDENCY), (1, 0), is_killed=False),
+    "run is deleted": Flow(run_is_deleted, (LOST_RUN, DEPENDENCY), (1, 0)),
     "run is deleted later": Flow(run_is_deleted_later, (LOST_RUN,), (1,)),
     "run is killed by the engine": Flow(run_is_killed_by_the_engine, (LOST_RUN,), (1,)),
     "publish fails twice": Flow(publish_fails_twice, (GOOD,), (1,)),

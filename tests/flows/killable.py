@@ -9,7 +9,7 @@ from typing import Any
 from shared.db.base import DATABASE
 
 WRITES = ("INSERT", "UPDATE", "DELETE")
-VERBS = ("ensure_image", "ensure_volume", "ensure_started", "restart", "stop", "remove")
+VERBS = ("ensure_image", "ensure_volume", "ensure_created", "recreate", "start", "stop", "remove")
 STORAGE = ("write", "delete")
 
 

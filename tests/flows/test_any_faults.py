@@ -69,7 +69,7 @@ def fault(site: Site, name: str, index: int) -> Callable[[], object]:
     return change
 
 
-@settings(max_examples=15, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stories())
 def test_passes_converge(quick_database: str, tmp_path: Path, story: dict[str, object]) -> None:
     empty()

@@ -22,6 +22,7 @@ from shared.names import JobId, Phase, new_job_id
 from tests.databases import opened
 from tests.flows.harness import RUNS_ON, Inline, Site, job
 from tests.services.postgres import PostgresServer
+from tests.starting import start
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def lost_thing(site: Site, engine: str = "local") -> JobId:
     job_id = new_job_id()
     driver = MemoryDriver(engine, site.world, lambda spec: Script(exit_code=None), site.clock)
     driver.ensure_volume(job_id, 1)
-    driver.ensure_started(PhaseSpec(job_id, engine, Phase.RUN, "x", None, {}))
+    start(driver, PhaseSpec(job_id, engine, Phase.RUN, "x", None, {}))
     return job_id
 
 
@@ -166,7 +167,7 @@ def test_a_database_that_restarts_in_mid_flow_loses_nothing(own_postgres: Postgr
         migrate()
         site = Site(tmp_path)
         site.submit(job(0), job(1, 0), job(2, 0))
-        for verb in ("ensure_volume", "ensure_started run", "remove"):
+        for verb in ("ensure_volume", "start run", "remove"):
             site.on_verb[verb, 0] = lambda: own_postgres.stop()
             site.on_verb[verb, 1] = own_postgres.restart
         passes = 0
