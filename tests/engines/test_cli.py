@@ -20,7 +20,7 @@ from tests.shared.db import rows
 from tests.shared.db.rows import submit
 
 KEY = b"\x11" * 32
-ENDS_WITHIN_S = 1.0
+ENDS_WITHIN_S = 8.0  # what it is in the midst of lasts longer, and a busy machine is slow
 STARTS_WITHIN_S = 30
 
 
