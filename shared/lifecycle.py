@@ -43,6 +43,7 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "oom"
     DISK_QUOTA = "disk"
     QUEUE = "queue"
+    PAYMENT = "payment"
     ERROR = "error"
 
 

@@ -96,6 +96,14 @@ def request_stop(job_ids: Iterable[JobId], at_ms: int) -> int:
     return int(asked)
 
 
+def not_asked_to_stop(workflow_id: str) -> list[JobId]:
+    """The workflow's unfinished jobs that nobody has asked to stop."""
+    unfinished = [status.value for status in UNFINISHED]
+    mine = (Job.workflow_id == workflow_id) & Job.status.in_(unfinished) & ~Job.stop_requested
+    with session():
+        return [JobId(row.job_id) for row in Job.select(Job.job_id).where(mine)]
+
+
 def is_stop_requested(job_id: JobId) -> bool:
     """Whether the owner asked for a stop; for actions that take long."""
     with session():

@@ -50,6 +50,17 @@ def move(
     return True
 
 
+def end_unpaid(workflow_id: str, detail: str, at_ms: int) -> None:
+    """End the jobs of a workflow that never left the queue since its lock failed. Part of the caller's transaction."""
+    waiting = (Job.workflow_id == workflow_id) & (Job.status == JobStatus.QUEUED.value)
+    for job in lock_rows(Job.select().where(waiting).order_by(Job.job_id)):
+        to, reason, said = JobStatus.QUEUE_EXPIRED, Reason.PAYMENT, detail
+        if job.stop_requested:
+            to, reason, said = JobStatus.FINISHED, Reason.STOPPED, STOPPED_IN_LINE
+        if _end_waiting(job, to, reason, said, at_ms):
+            _finish(Job.get_by_id(job.job_id), at_ms)
+
+
 def _finish(job: Job, at_ms: int) -> None:
     """Write what the end of one job means; dependants that fail end in the same way."""
     ended = [job]
@@ -102,10 +113,15 @@ def _fail_dependant(dependant: Job, after: Job, at_ms: int) -> bool:
     detail = f"Job {after.index} ({after.job_id}), which it runs after, did not succeed."
     if dependant.stop_requested:
         to, reason, detail = JobStatus.FINISHED, Reason.STOPPED, STOPPED_IN_LINE
-    check_move(JobStatus(dependant.status), to)
-    waiting = (Job.job_id == dependant.job_id) & (Job.status == JobStatus.QUEUED.value)
+    return _end_waiting(dependant, to, reason, detail, at_ms)
+
+
+def _end_waiting(job: Job, to: JobStatus, reason: Reason, detail: str, at_ms: int) -> bool:
+    """Give a job in the queue its final status; false where it has left the queue already."""
+    check_move(JobStatus.QUEUED, to)
+    waiting = (Job.job_id == job.job_id) & (Job.status == JobStatus.QUEUED.value)
     changed = Job.update(status=to.value, reason=reason.value, reason_detail=detail).where(waiting).execute()
     if changed:
         shown = {"reason": reason.value, "detail": detail}
-        events.insert_event(JobId(dependant.job_id), dependant.workflow_id, events.MOVE, to, at_ms, shown)
+        events.insert_event(JobId(job.job_id), job.workflow_id, events.MOVE, to, at_ms, shown)
     return bool(changed)

@@ -158,6 +158,13 @@ def record(workflow_id: str, changes: Mapping[str, Any], at_ms: int) -> None:
         Payment.update({**changes, "updated_at_ms": at_ms}).where(Payment.workflow_id == workflow_id).execute()
 
 
+def record_outcome(workflow_id: str, state: PaymentState, outcome: str, at_ms: int) -> None:
+    """Note why a payment is as it is, as long as it is in the state."""
+    here = (Payment.workflow_id == workflow_id) & (Payment.state == state.value)
+    with session():
+        Payment.update(outcome=outcome, updated_at_ms=at_ms).where(here).execute()
+
+
 def count_by_state() -> dict[str, int]:
     """State → payments."""
     with session():

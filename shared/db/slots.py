@@ -159,12 +159,6 @@ def close_slot(chain_id: int, address: str, nonce: int, outcome: SlotOutcome) ->
     return bool(NonceSlot.update(is_open=False, outcome=outcome.value).where(here).execute())
 
 
-def reopen(chain_id: int, address: str, nonces: Collection[int]) -> None:
-    """Open slots again whose blocks were undone, part of the caller's transaction: their bytes are sent again."""
-    here = (NonceSlot.chain_id == chain_id) & (NonceSlot.signer == address.lower()) & NonceSlot.nonce.in_(list(nonces))
-    NonceSlot.update(is_open=True, outcome=None).where(here).execute()
-
-
 def _is(table: type[ChainSigner], chain_id: int, address: str) -> object:
     return (table.chain_id == chain_id) & (table.address == address.lower())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.db import slots
+from shared.db import slot_views, slots
 from shared.db.connection import session, transaction
 from shared.db.payment_tables import Attempt, ChainSigner, SlotIntent
 from shared.errors import Conflict, Unavailable
@@ -99,7 +99,8 @@ def test_a_closed_slot_takes_no_attempt_and_is_closed_once() -> None:
 def test_a_slot_can_be_opened_again() -> None:
     take(["one"])
     slots.close_slot(CHAIN, PAYEE, 5, SlotOutcome.GOOD)
-    slots.reopen(CHAIN, PAYEE, [5])
+    assert slot_views.closed_from(CHAIN, PAYEE, 5) == (5,)
+    slot_views.reopen(CHAIN, PAYEE, [5])
     assert [(each.nonce, each.outcome) for each in slots.open_slots(CHAIN, PAYEE)] == [(5, None)]
 
 
