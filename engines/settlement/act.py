@@ -15,7 +15,7 @@ from engines.settlement.till import Till
 from engines.settlement.views import PaymentView
 from shared.db import jobs, payment_moves, payments, slot_views, slots
 from shared.db.connection import transaction
-from shared.errors import Conflict
+from shared.errors import Conflict, Unavailable
 from shared.escrow.words import ChainCall, Fees, Reverted, claim_locks, create_lock, give_up_nonce
 from shared.logs import logger
 from shared.payment_states import PaymentState, SlotKind
@@ -106,6 +106,8 @@ class Act:
         log.info("payment", fields={"workflow_id": action.workflow_id, "was": action.was, "to": action.to})
 
     def _close(self, action: do.CloseSlot) -> None:
+        for each in action.then:
+            deposit(self._till, each.workflow_id)  # where that fails the slot is looked at again
         with transaction():
             if slots.close_slot(self._till.chain_id, self._payee, action.nonce, action.outcome):
                 for each in action.then:
@@ -121,14 +123,21 @@ class Act:
         log.error("payments stop", fields={"chain": self._till.chain_id, "cause": action.problem})
 
     def _prepare(self, action: do.PrepareClaims) -> None:
-        for name in action.workflow_ids:
-            deposit(self._till, name)
+        self._try_to_deposit(action.workflow_ids)
         open_locks = len(self._chain.locks(self._payee))
         fees = self._chain.fees()
         for batch in self._accepted(self._views(action.workflow_ids)):
             call = claim_locks(self._chain.config.escrow, [each.claim_terms() for each in batch])
             gas = self._chain.gas(call, self._payee) * 13 // 10 + GAS_PER_LOCK * open_locks
             self._take(batch, call, gas, Fees(2 * fees.base_wei, fees.priority_wei))
+
+    def _try_to_deposit(self, names: Sequence[str]) -> None:
+        """The consumers' receipts; that storage is down keeps no claim waiting."""
+        try:
+            for name in names:
+                deposit(self._till, name)
+        except Unavailable as error:
+            log.warning("receipts are put down later", fields={"cause": error.detail})
 
     def _accepted(self, views: list[PaymentView]) -> Iterator[list[PaymentView]]:
         """The claims in one piece if the contract takes them so; else in halves; one alone that is refused waits."""

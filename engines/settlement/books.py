@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from engines.settlement.views import AttemptView, Books, PaymentView, SlotView
@@ -10,7 +11,7 @@ from shared.db.connection import session
 from shared.db.payment_tables import Attempt, Payment
 from shared.escrow.words import ChainConfig, Fees
 from shared.names import Address
-from shared.payment_states import PaymentState, SlotKind, SlotOutcome
+from shared.payment_states import PaymentState, SlotKind
 
 
 def has_open(config: ChainConfig, payee: Address) -> bool:
@@ -30,15 +31,20 @@ def read_books(config: ChainConfig, payee: Address, mined: int) -> Books | None:
         unfinished = payments.with_unfinished_jobs(names)
         outcomes = slot_views.lock_outcomes(chain_id, payee, names)
         views = {
-            row.workflow_id: payment_view(row, row.workflow_id in unfinished, outcomes.get(row.workflow_id))
+            row.workflow_id: replace(
+                payment_view(row),
+                has_work=row.workflow_id in unfinished,
+                can_stop=unfinished.get(row.workflow_id, False),
+                lock_outcome=outcomes.get(row.workflow_id),
+            )
             for row in rows
         }
         undone = slot_views.closed_from(chain_id, payee, mined)
         return Books(signer.next_nonce, signer.problem, _slots(chain_id, payee), views, undone)
 
 
-def payment_view(row: Payment, has_work: bool = False, lock_outcome: SlotOutcome | None = None) -> PaymentView:
-    """The row as decisions see it."""
+def payment_view(row: Payment) -> PaymentView:
+    """The row as decisions see it, without what other rows tell."""
     return PaymentView(
         workflow_id=row.workflow_id,
         state=PaymentState(row.state),
@@ -56,8 +62,6 @@ def payment_view(row: Payment, has_work: bool = False, lock_outcome: SlotOutcome
         end_block_hash=row.end_block_hash,
         outcome=row.outcome,
         updated_at_ms=row.updated_at_ms,
-        has_work=has_work,
-        lock_outcome=lock_outcome,
     )
 
 

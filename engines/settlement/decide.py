@@ -142,7 +142,7 @@ def when_payment(payment: PaymentView, seen: Seen, rules: Rules) -> list[Action]
     if payment.state is PaymentState.LOCKED:
         if not payment.has_work:
             return [FinishWork(payment.workflow_id)]
-        if is_late(payment, seen, rules, 2) or payment.lock_outcome in GONE:
+        if payment.can_stop and (is_late(payment, seen, rules, 2) or payment.lock_outcome in GONE):
             return [StopJobs(payment.workflow_id)]
     if payment.state is PaymentState.CLAIM_DUE and payment.onchain_id not in seen.open_locks:
         return list(end_by_event(payment, seen.ends.get(payment.onchain_id), payment.lock_outcome in GONE))

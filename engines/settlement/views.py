@@ -65,6 +65,8 @@ class PaymentView:
     updated_at_ms: int = 0
     has_work: bool = False
     "A job of the workflow is not finished."
+    can_stop: bool = False
+    "One of those was not asked to stop yet."
     lock_outcome: SlotOutcome | None = None
     "Of its lock's nonce; null while that is open."
 

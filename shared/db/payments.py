@@ -142,13 +142,16 @@ def with_onchain_ids(chain_id: int, payee: str, onchain_ids: Collection[int]) ->
     return found
 
 
-def with_unfinished_jobs(workflow_ids: Collection[str]) -> set[str]:
-    """Which of the workflows have a job that is not finished."""
+def with_unfinished_jobs(workflow_ids: Collection[str]) -> dict[str, bool]:
+    """The workflows that have a job that is not finished → whether one of those was not asked to stop."""
     unfinished = [status.value for status in UNFINISHED]
     with session():
         wanted = Job.workflow_id.in_(list(workflow_ids)) & Job.status.in_(unfinished)
-        rows: Any = Job.select(Job.workflow_id).distinct().where(wanted).tuples()
-        return {workflow_id for (workflow_id,) in rows}
+        rows: Any = Job.select(Job.workflow_id, Job.stop_requested).distinct().where(wanted).tuples()
+        found: dict[str, bool] = {}
+        for workflow_id, is_asked in rows:
+            found[workflow_id] = found.get(workflow_id, False) or not is_asked
+        return found
 
 
 def record(workflow_id: str, changes: Mapping[str, Any], at_ms: int) -> None:

@@ -64,7 +64,9 @@ class MemoryBooks:
             if outcome is not None and slot.kind is SlotKind.LOCK
         }
         views = {
-            name: replace(row.view, lock_outcome=ended.get(name)) for name, row in self.rows.items() if not row.is_final
+            name: replace(row.view, lock_outcome=ended.get(name), can_stop=row.view.has_work)
+            for name, row in self.rows.items()
+            if not row.is_final
         }
         undone = tuple(nonce for nonce, (_, outcome) in self.slots.items() if outcome is not None and nonce >= mined)
         return Books(self.next_nonce, self.problem, open_, views, undone)

@@ -111,7 +111,7 @@ class ModelChain:
         self.mine()
         for onchain_id, lock in list(self.state.locks.items()):
             if self.blocks[-1].block.time_s > lock.expires_at_s:
-                self._cancel(self.blocks[-1], f"0xcc{self._count}{onchain_id}", lock)
+                self._cancel(self.blocks[-1], f"0xcc{self._count:030x}{onchain_id % 2**128:032x}", lock)
 
     @property
     def state(self) -> State:
