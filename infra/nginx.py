@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from infra.routing import ROOT, Route, by_path
+from shared.errors import Unavailable
+from shared.strict_json import dumps
+from shared.web.errors import problem
 
 HEAD = """\
 worker_processes auto;
@@ -35,6 +38,14 @@ TAIL = """\
         proxy_set_header Host $http_host;
         proxy_set_header Connection "";
         proxy_set_header X-Forwarded-For $remote_addr;
+        error_page 502 504 =503 @away;    # a handler that is not there is told of in JSON as well
+        location @away {
+            internal;
+            default_type application/json;
+            add_header Retry-After 5 always;
+            add_header Access-Control-Allow-Origin * always;
+            return 503 'AWAY';
+        }
         location / { proxy_pass http://$handler; }
     }
 }
@@ -54,7 +65,13 @@ def configuration(found: list[Route], servers: Mapping[str, Sequence[str]], ever
     for module, addresses in servers.items():
         listed = " ".join(f"server {address};" for address in addresses)
         lines.append(f"    upstream {module} {{ {listed} keepalive 16; }}")
-    return HEAD.replace("GLOBAL", everywhere) + "\n".join([*lines, TAIL])
+    return HEAD.replace("GLOBAL", everywhere) + "\n".join([*lines, TAIL.replace("AWAY", away())])
+
+
+def away() -> str:
+    """What is answered for a handler that cannot be reached."""
+    error = Unavailable("This part of the node cannot be reached just now; try again shortly.")
+    return dumps(problem(error)).decode()
 
 
 def key(route: Route) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def test_compose_runs_one_process_a_handler() -> None:
         name: service["command"][-1] for name, service in services.items() if "gunicorn" in str(service.get("command"))
     }
     assert apps == {module: f"handlers.{module}:create_app()" for module, _ in commands()}
+
+
+def test_a_handler_that_is_away_is_told_of_in_json() -> None:
+    [body] = re.findall(r"return 503 '(.*)';", NGINX)
+    assert (json.loads(body)["code"], json.loads(body)["status"]) == ("unavailable", 503)
 
 
 def test_every_handler_can_be_served_alone() -> None:
