@@ -62,10 +62,10 @@ class MotoServer:
         self.process.communicate(timeout=30)
 
 
-def start_moto_server() -> MotoServer:
-    """Start a server and wait until it answers."""
+def start_moto_server(address: str = "127.0.0.1") -> MotoServer:
+    """Start a server at an address of this machine and wait until it answers."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.services.moto_server"],
+        [sys.executable, "-m", "tests.services.moto_server", address],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -116,7 +116,7 @@ def serve() -> None:
     """Serve until standard input ends."""
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address=sys.argv[1], port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     print(f"http://{host}:{port}", flush=True)

@@ -38,6 +38,8 @@ class PostgresServer:
     bin_dir: Path
     data_dir: Path
     port: int
+    address: str = "127.0.0.1"
+    "Beside loopback: where else it listens, for those who come from a container."
 
     def url(self, database: str = "postgres") -> str:
         """The database's address, as C2D_DATABASE_URL takes it."""
@@ -45,7 +47,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start the server and wait until it takes connections. Repeating it while it runs is an error."""
-        options = " ".join(f"-c {option}" for option in (*FAST, "listen_addresses=127.0.0.1", f"port={self.port}"))
+        listening = ",".join(dict.fromkeys(("127.0.0.1", self.address)))
+        options = " ".join(f"-c {option}" for option in (*FAST, f"listen_addresses={listening}", f"port={self.port}"))
         options += f" -k {self.data_dir}"
         self.pg_ctl("-l", f"{self.data_dir}/server.log", "-o", options, "start")
 
@@ -157,8 +160,11 @@ def recorded_server(folder: Path) -> PostgresServer | None:
     return PostgresServer(Path(facts["bin_dir"]), Path(facts["data_dir"]), facts["port"])
 
 
-def new_server(folder: Path) -> PostgresServer:
-    """Make a cluster in the folder and start it; `trust` on loopback, for the length of a test run."""
+def new_server(folder: Path, address: str = "127.0.0.1") -> PostgresServer:
+    """Make a cluster in the folder and start it; `trust` on loopback, for the length of a test run.
+
+    `address` is another one of this machine, at which containers may come; they are trusted as well.
+    """
     bin_dir = usable_binaries(folder)
     data_dir = folder / "data"
     data_dir.mkdir(mode=0o700)
@@ -166,7 +172,10 @@ def new_server(folder: Path) -> PostgresServer:
         os.chown(data_dir, NOBODY, NOBODY)
     initdb = [str(bin_dir / "initdb"), "-D", str(data_dir), "-U", "postgres", "-A", "trust", "-E", "utf8", "--no-sync"]
     run_as_owner([*initdb, "--locale=C"])
-    server = PostgresServer(bin_dir, data_dir, free_port())
+    if address != "127.0.0.1":
+        with open(data_dir / "pg_hba.conf", "a") as rules:
+            rules.write("host all all 172.16.0.0/12 trust\n")
+    server = PostgresServer(bin_dir, data_dir, free_port(), address)
     server.start()
     return server
 

@@ -15,6 +15,9 @@ from infra.cluster import KUBERNETES
 HERE = Path(__file__).parent
 OVERLAYS = tuple(sorted(path.name for path in (KUBERNETES / "overlays").iterdir()))
 
+OLDER = {("batch/v1", "CronJob"): "batch/v1beta1", ("policy/v1", "PodDisruptionBudget"): "policy/v1beta1"}
+"What a server of before 1.21 calls them; their fields are the same."
+
 Document = dict[str, Any]
 
 

@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.infra.kubernetes.built import HERE, OVERLAYS, Document, installed, overlay, pod_specs
+from tests.infra.kubernetes.built import HERE, OLDER, OVERLAYS, Document, installed, overlay, pod_specs
 from tests.needs import needs
 
 pytestmark = [pytest.mark.full, needs("kustomize"), pytest.mark.timeout(900)]
 
-OLDER = {("batch/v1", "CronJob"): "batch/v1beta1", ("policy/v1", "PodDisruptionBudget"): "policy/v1beta1"}
-"What a server of before 1.21 calls them; their fields are the same."
 NEWER = ("gateway.networking.k8s.io", "monitoring.coreos.com")
 "Groups a bare cluster does not have."
 

@@ -1,0 +1,102 @@
+"""Own the overlay that a test deploys: what is shipped, with the test's images and settings, and small."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.cluster import KUBERNETES
+
+TWICE = ("status", "free-start", "pods")
+"Handlers whose pods are killed under load."
+SMALL = {"requests": {"cpu": "5m", "memory": "32Mi"}}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What of the shipped manifests is ours."""
+
+    namespace: str
+    jobs: str
+    "The namespace of the jobs."
+    settings: Mapping[str, str]
+    engine: Mapping[str, Any]
+    tag: str
+    proxy_image: str
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    "Service → ClusterIP, for the proxy: this cluster has no DNS."
+    has_settlement: bool = False
+
+
+def write(folder: Path, wish: Wish) -> None:
+    """Write the overlay, of two: what is the node's, and the namespace of jobs."""
+    node, jobs = folder / "node", folder / "jobs"
+    for each in (node, jobs):
+        each.mkdir(parents=True, exist_ok=True)
+    (jobs / "kustomization.yaml").write_text(yaml.safe_dump(jobs_part(jobs, wish)))
+    (node / "settings.env").write_text("".join(f"{name}={value}\n" for name, value in wish.settings.items()))
+    (node / "engines.yaml").write_text(json.dumps([wish.engine]))
+    (node / "kustomization.yaml").write_text(yaml.safe_dump(node_part(node, wish)))
+
+
+def jobs_part(here: Path, wish: Wish) -> dict[str, Any]:
+    """The shipped roles, bound to this test's accounts; nobody else's are touched."""
+    subject = [{"kind": "ServiceAccount", "name": "c2d-passes", "namespace": wish.namespace}]
+    replaced = json.dumps([{"op": "replace", "path": "/subjects", "value": subject}])
+    return {
+        "namespace": wish.jobs,
+        "resources": [at(here, "jobs")],
+        "patches": [{"target": {"kind": kind}, "patch": replaced} for kind in ("RoleBinding", "ClusterRoleBinding")]
+        + [renamed(kind, wish.jobs) for kind in ("Namespace", "ClusterRoleBinding")],
+    }
+
+
+def renamed(kind: str, name: str) -> dict[str, Any]:
+    """A cluster's object under a name of ours."""
+    change = json.dumps([{"op": "replace", "path": "/metadata/name", "value": name}])
+    return {"target": {"kind": kind}, "patch": change, "options": {"allowNameChange": True}}
+
+
+def node_part(here: Path, wish: Wish) -> dict[str, Any]:
+    """Base, nginx and passes, one replica each but those that are killed; small, since the machine is."""
+    parts = ["base", "parts/nginx", "parts/passes", *(["parts/settlement"] if wish.has_settlement else [])]
+    handlers = {"kind": "Deployment", "labelSelector": "c2d.node/handler"}
+    killed = {"kind": "Deployment", "name": f"^({'|'.join(TWICE)})$"}
+    every = {"kind": "Deployment"}
+    small = [{"op": "replace", "path": "/spec/template/spec/containers/0/resources", "value": SMALL}]
+    begun = [{"op": "replace", "path": "/spec/template/spec/initContainers/0/resources", "value": SMALL}]
+    own_image = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": wish.proxy_image}]
+    aliases = [{"ip": ip, "hostnames": [name]} for name, ip in wish.addresses.items()]
+    named = [{"op": "add", "path": "/spec/template/spec/hostAliases", "value": aliases}]
+    one = [{"op": "replace", "path": "/spec/replicas", "value": 1}]
+    two = [{"op": "replace", "path": "/spec/replicas", "value": 2}]
+    patches: list[tuple[dict[str, str], list[dict[str, Any]]]] = [
+        (every, small),
+        (handlers, begun),
+        ({"kind": "Deployment", "name": "passes"}, begun),
+        (handlers, one),
+        (killed, two),
+        ({"kind": "Deployment", "name": "nginx"}, [*own_image, *named, *one]),
+    ]
+    return {
+        "namespace": wish.namespace,
+        "resources": [at(here, part) for part in parts],
+        "configMapGenerator": [
+            {"name": "c2d-settings", "envs": ["settings.env"]},
+            {"name": "c2d-engines", "files": ["engines.yaml"]},
+        ],
+        "images": [{"name": "c2d/node", "newName": "c2d/node", "newTag": wish.tag}],
+        "patches": [{"target": target, "patch": json.dumps(changes)} for target, changes in patches]
+        + [renamed("Namespace", wish.namespace)],
+    }
+
+
+def at(here: Path, part: str) -> str:
+    """A shipped folder, as kustomize wants it: relative."""
+    return os.path.relpath(KUBERNETES / part, here)
