@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
@@ -154,8 +155,12 @@ def kube_missing() -> str:
 
 
 def kustomize_missing() -> str:
-    """kustomize, or Go to build it."""
-    return "" if runs("kustomize", "version") or runs("go", "version") else "neither kustomize nor Go is installed"
+    """kustomize, or a Go that is new enough to build it."""
+    if runs("kustomize", "version"):
+        return ""
+    told = subprocess.run(["go", "version"], capture_output=True, text=True).stdout if runs("go", "version") else ""
+    found = re.search(r"go1[.](\d+)", told)
+    return "" if found and int(found[1]) >= 24 else "neither kustomize nor Go 1.24 is installed"
 
 
 def namespaces_missing() -> str:
