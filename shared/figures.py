@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from shared.db import environments, figures, queue
+from shared.db import environments, figures, money_totals, payments, queue
 from shared.lifecycle import JobStatus
+from shared.payment_states import PaymentState
 from shared.placement import MILLI
 
 
@@ -25,6 +26,18 @@ class Figures(Collector):
         yield GaugeMetricFamily("c2d_queue_ready_jobs", "Jobs that are ready and wait for room.", queue.depth())
         yield from self._engines()
         yield from self._pools()
+        yield from self._money()
+
+    def _money(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily("c2d_payments", "Payments by state.", labels=["state"])
+        counted = payments.count_by_state()
+        for state in PaymentState:
+            family.add_metric([state.value], counted.get(state.value, 0))
+        yield family
+        alert = GaugeMetricFamily("c2d_payments_unexplained", "Alert on anything but 0.", labels=["what"])
+        for what, count in money_totals.unexplained().items():
+            alert.add_metric([what], count)
+        yield alert
 
     def _jobs(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily("c2d_jobs", "Jobs by status.", labels=["status"])
