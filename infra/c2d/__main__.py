@@ -16,6 +16,7 @@ WORDS = {
     "doctor": "check what a node needs, and say what to do where something is missing",
     "migrate": "bring the database to this version's tables",
     "drain": "let an engine take no new work, and wait until it is idle",
+    "payments": "show what was locked, paid and given back",
     "environments": "show where jobs can run, and at what price",
     "quote": "ask what a workflow can cost at most",
     "submit": "sign a workflow and hand it in",
@@ -23,8 +24,11 @@ WORDS = {
     "logs": "print what a job's algorithm printed",
     "results": "download what jobs left, and verify it",
     "stop": "stop a job, or all of a workflow",
+    "verify-receipt": "check what a paid workflow's receipt says, without asking the node",
 }
 "Each is one module of this package, loaded only when it is called."
+FIRST_OF_A_USER = "environments"
+"Words before it are for who runs a node."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,7 +48,7 @@ def run(word: str, given: list[str]) -> int:
     """Parse and carry out one word; every failure that was foreseen becomes a sentence."""
     wants_json = "--json" in given
     try:
-        module = importlib.import_module(f"infra.c2d.{word}")
+        module = importlib.import_module(f"infra.c2d.{word.replace('-', '_')}")
         parser = argparse.ArgumentParser(prog=f"c2d {word}", description=module.__doc__)
         module.configure(parser)
         code = int(module.run(parser.parse_args(given)))
@@ -76,10 +80,10 @@ def complain(failure: Failure, wants_json: bool) -> None:
 def overview() -> str:
     """The words in two groups, as `c2d --help` shows them."""
     lines = ["usage: c2d WORD …    (c2d WORD --help says more)", "", "run a node:"]
-    for position, (word, meaning) in enumerate(WORDS.items()):
-        if position == 4:
+    for word, meaning in WORDS.items():
+        if word == FIRST_OF_A_USER:
             lines += ["", "use a node:"]
-        lines.append(f"  {word:<14}{meaning}")
+        lines.append(f"  {word:<16}{meaning}")
     return "\n".join(lines)
 
 

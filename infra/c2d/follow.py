@@ -13,6 +13,7 @@ from infra.c2d.failures import Failure, Unreachable
 from infra.c2d.history import Target
 from infra.c2d.jobs import HEADS, PLAIN, STAGE_OF, JobView, exit_code_of, rows
 from infra.c2d.live import LiveBoard
+from infra.c2d.money import payment_lines
 from infra.c2d.node_client import SERVICES, NodeClient
 from infra.c2d.sse import events
 from infra.c2d.terminal import Screen, clean, span
@@ -116,5 +117,7 @@ def conclude(board: Board, identity: str, screen: Screen) -> int:
     for job in failed:
         if job.detail:
             screen.say(clean(f"job {job.index}: {job.detail}"))
+    for line in payment_lines([job.record for job in board.jobs], time.time()):
+        screen.say(line)
     screen.next(*(f"c2d logs {job.job_id[:12]}" for job in failed[:1]), f"c2d results {short} -o results")
     return exit_code_of(board.jobs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from infra.c2d.failures import JOB_FAILED, SUCCEEDED
@@ -46,6 +46,8 @@ class JobView:
     finished_at: float | None
     run_s: float
     results: tuple[Mapping[str, Any], ...]
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    "As the node sent it."
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> JobView:
@@ -67,6 +69,7 @@ class JobView:
             finished_at=seconds(record["dateFinished"]) if record.get("dateFinished") else None,
             run_s=max(0.0, (stopped or time.time()) - started) if started else 0.0,
             results=tuple(record.get("results") or ()),
+            record=record,
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from infra.c2d.jobs import PLAIN, STAGE_OF, STAGES
+from infra.c2d.money import payment_lines
 from infra.c2d.terminal import clean, size, span
 from infra.c2d.timeline import Board, Lane
 from shared.lifecycle import FINISHED
@@ -47,7 +48,9 @@ class LiveBoard(Live):
                 words(lane),
             )
         total = span(max(0.0, time.time() - self._board.began))
-        return Group(table, Text(f"{total} since it was handed in; Ctrl-C leaves it running", style="dim"))
+        money = payment_lines([lane.job.record for lane in self._board.lanes.values()], time.time())
+        foot = [*money, f"{total} since it was handed in; Ctrl-C leaves it running"]
+        return Group(table, *(Text(line, style="dim") for line in foot))
 
     def _stage(self, lane: Lane, position: int) -> RenderableType:
         done = lane.stages_done

@@ -1,12 +1,13 @@
-"""Ask what a workflow can cost at most."""
+"""Ask what a workflow can cost at most. Nothing is signed, and nothing is kept."""
 
 from __future__ import annotations
 
 import argparse
 
-from infra.c2d.node_client import SERVICES, NodeClient
-from infra.c2d.options import add_node, screen_of
-from infra.c2d.submit import assignments
+from infra.c2d.environments import full_id
+from infra.c2d.options import add_key, add_node, client_of, screen_of
+from infra.c2d.paying import ask, chosen, tell_quote
+from infra.c2d.submit import add_payment, assignments
 from infra.c2d.workflow_file import read_workflow
 
 
@@ -14,16 +15,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare what the word takes."""
     parser.add_argument("file", metavar="FILE", help="the workflow; - is standard input")
     parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="fill in ${NAME}")
+    parser.add_argument("--environment", metavar="ID", help="where to run, or the beginning of it")
+    add_payment(parser)
+    add_key(parser)
     add_node(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the node's quote; a node without payments says so itself."""
+    """Print the node's quote, job by job."""
     screen = screen_of(arguments)
     body = read_workflow(arguments.file, assignments(arguments.set))
-    quoted = NodeClient(arguments.node).post(f"{SERVICES}/initializeCompute", body)
-    screen.document(quoted)
-    payment = quoted.get("payment") or {}
-    screen.say(f"at most {payment.get('amount', '0')} wei of {payment.get('token', '-')}")
-    screen.next(f"c2d submit {arguments.file} --follow")
+    client = client_of(arguments, screen)
+    if arguments.environment:
+        body["environment"] = full_id(client, arguments.environment)
+    quoted = ask(client, body, chosen(client, arguments.chain, arguments.token))
+    screen.document(dict(quoted.document))
+    tell_quote(quoted, screen)
+    screen.next(f"c2d submit {arguments.file} --pay")
     return 0

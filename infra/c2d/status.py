@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import time
 
 from infra.c2d.failures import Failure
 from infra.c2d.follow import conclude, follow
 from infra.c2d.history import resolve, submissions
 from infra.c2d.jobs import HEADS, JobView, exit_code_of, rows
+from infra.c2d.money import payment_lines
 from infra.c2d.node_client import SERVICES, NodeClient
 from infra.c2d.options import add_key, add_node, client_of, screen_of
 from infra.c2d.terminal import Screen
@@ -56,6 +58,8 @@ def show(jobs: list[JobView], screen: Screen) -> None:
     for job in jobs:
         if job.detail:
             screen.say(f"job {job.index}: {job.detail}")
+    for line in payment_lines([job.record for job in jobs], time.time()):
+        screen.say(line)
 
 
 def hint(jobs: list[JobView], short: str, screen: Screen) -> None:

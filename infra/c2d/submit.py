@@ -2,11 +2,15 @@
 
 FILE is a list of jobs, or an object with `workflow` and what goes beside it (environment, metadata, …); JSON or YAML.
 An algorithm's code may lie in a file of its own: "rawcodeFile": "analyse.py". --set NAME=VALUE fills in ${NAME}.
+
+--pay asks for a quote, says what will be signed and spent, and asks before anything is; without a terminal that is all
+it does, unless --yes is given too.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from typing import Any
 
@@ -15,8 +19,10 @@ from infra.c2d.failures import Failure
 from infra.c2d.follow import conclude, follow
 from infra.c2d.history import Submission, Target, remember
 from infra.c2d.jobs import HEADS, JobView, rows
+from infra.c2d.money import payment_lines
 from infra.c2d.node_client import SERVICES, NodeClient
 from infra.c2d.options import add_key, add_node, client_of, screen_of
+from infra.c2d.paying import Quoted, ask, chosen, tell_quote
 from infra.c2d.terminal import Screen
 from infra.c2d.workflow_file import read_workflow
 
@@ -30,8 +36,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--environment", metavar="ID", help="where to run, or the beginning of it; else the node chooses"
     )
     parser.add_argument("--follow", action="store_true", help="stay, and show how it goes until it is finished")
+    parser.add_argument("--pay", action="store_true", help="buy it: a quote first, then your word")
+    parser.add_argument("--dry-run", action="store_true", help="with --pay: sign and spend nothing")
+    parser.add_argument("--yes", action="store_true", help="with --pay: do not ask")
+    add_payment(parser)
     add_key(parser)
     add_node(parser)
+
+
+def add_payment(parser: argparse.ArgumentParser) -> None:
+    """Add what is paid with."""
+    parser.add_argument("--chain", metavar="ID", type=int, help="the chain to pay on, where the node takes several")
+    parser.add_argument("--token", metavar="ADDRESS", help="the token to pay with, where the node takes several")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,14 +57,50 @@ def run(arguments: argparse.Namespace) -> int:
     client = client_of(arguments, screen)
     if arguments.environment:
         body["environment"] = full_id(client, arguments.environment)
-    records = client.post(f"{SERVICES}/freeCompute", body, "freeStartCompute")
+    if arguments.pay:
+        records = buy(client, body, arguments, screen)
+        if records is None:
+            return 0
+    else:
+        records = client.post(f"{SERVICES}/freeCompute", body, "freeStartCompute")
     submission = remembered(client, arguments.file, records)
     if arguments.follow:
         screen.say(f"workflow {submission.workflow_id} handed in: {len(records)} jobs")
+        for line in payment_lines(records, time.time()):
+            screen.say(line)
         board = follow(client, Target(workflow_id=submission.workflow_id), screen)
         return conclude(board, submission.workflow_id, screen)
     show(records, submission, screen)
     return 0
+
+
+def buy(
+    client: NodeClient, body: dict[str, Any], arguments: argparse.Namespace, screen: Screen
+) -> list[dict[str, Any]] | None:
+    """Quote, explain, ask, and start; null where nothing was to be signed. Raises: Failure."""
+    payment = chosen(client, arguments.chain, arguments.token)
+    quoted = ask(client, body, payment)
+    tell_quote(quoted, screen)
+    screen.say()
+    screen.say(f"you would sign: the start of this workflow, which lets the node lock {quoted.price} of what you")
+    screen.say("deposited and authorized")
+    if not is_wanted(arguments, quoted, screen):
+        return None
+    records: list[dict[str, Any]] = client.post(f"{SERVICES}/compute", {**body, "payment": payment}, "startCompute")
+    return records
+
+
+def is_wanted(arguments: argparse.Namespace, quoted: Quoted, screen: Screen) -> bool:
+    """Whether to go on: by --yes, or by the person's word."""
+    if arguments.dry_run or (not arguments.yes and (screen.wants_json or not sys.stdin.isatty())):
+        screen.document({"quote": dict(quoted.document), "isDryRun": True})
+        screen.say("nothing was signed")
+        screen.next(f"c2d submit {arguments.file} --pay --yes --follow")
+        return False
+    if arguments.yes or input("type yes to go on: ").strip().lower() == "yes":
+        return True
+    screen.say("nothing was signed")
+    return False
 
 
 def assignments(given: list[str]) -> dict[str, str]:
@@ -73,4 +125,6 @@ def show(records: list[dict[str, Any]], submission: Submission, screen: Screen) 
     screen.document(records)
     screen.say(f"workflow {submission.workflow_id}")
     screen.table(HEADS, rows([JobView.from_record(record) for record in records]))
+    for line in payment_lines(records, time.time()):
+        screen.say(line)
     screen.next(f"c2d status {short} --follow", f"c2d results {short} -o results")

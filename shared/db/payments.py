@@ -168,6 +168,15 @@ def record_outcome(workflow_id: str, state: PaymentState, outcome: str, at_ms: i
         Payment.update(outcome=outcome, updated_at_ms=at_ms).where(here).execute()
 
 
+def newest(most: int, *, is_open: bool = False) -> list[Payment]:
+    """The newest payments first; `is_open` = only those that have not ended."""
+    wanted = Payment.select().order_by(Payment.created_at_ms.desc(), Payment.workflow_id).limit(most)
+    if is_open:
+        wanted = wanted.where(Payment.state.not_in([state.value for state in ENDED]))
+    with session():
+        return list(wanted)
+
+
 def count_by_state() -> dict[str, int]:
     """State → payments."""
     with session():

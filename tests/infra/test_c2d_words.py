@@ -15,7 +15,10 @@ from infra.c2d.failures import UNREACHABLE, WRONG
 from infra.c2d.history import Submission, Target, remember, resolve, submissions
 from infra.c2d.keys import ensure_key
 
-DESIGNED = {"up", "doctor", "migrate", "drain", "environments", "quote", "submit", "status", "logs", "results", "stop"}
+DESIGNED = {
+    "up", "doctor", "migrate", "drain", "payments",
+    "environments", "quote", "submit", "status", "logs", "results", "stop", "verify-receipt",
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
