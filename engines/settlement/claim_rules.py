@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from engines.settlement.actions import MovePayment, Record
-from engines.settlement.views import PaymentView
+from engines.settlement.views import PaymentView, Seen
 from shared.escrow.words import EscrowEvent, EventName, TxReceipt
 from shared.payment_states import ENDED, PaymentState
 
@@ -64,12 +64,23 @@ def claim_undone(payment: PaymentView) -> list[MovePayment | Record]:
     return [MovePayment(payment.workflow_id, payment.state, PaymentState.CLAIM_SENT, nothing)]
 
 
-def end_by_event(payment: PaymentView, event: EscrowEvent | None, is_lock_gone: bool) -> list[MovePayment | Record]:
-    """A lock that is due and not open: somebody ended it, or it is no more; else wait for it to be mined again."""
+def end_by_event(payment: PaymentView, seen: Seen, is_lock_gone: bool) -> list[MovePayment | Record]:
+    """A payment of which no slot of ours tells: somebody ended its lock, the lock is no more, or is there again.
+
+    A lock that is neither open nor ended waits to be mined again.
+    """
+    is_due = payment.state is PaymentState.CLAIM_DUE
+    back = [] if is_due else [MovePayment(payment.workflow_id, payment.state, PaymentState.CLAIM_DUE)]
+    if payment.onchain_id in seen.open_locks:
+        return list(back)
+    event = seen.ends.get(payment.onchain_id)
+    if event is None and not is_lock_gone:
+        return []
     if event is not None:
         to, facts = ended_by(payment, event)
-        return [MovePayment(payment.workflow_id, payment.state, to, {**facts, "is_final": True})]
-    if not is_lock_gone:
-        return []
-    to = PaymentState.EXPIRED if payment.claim_amount else PaymentState.REFUNDED
-    return [MovePayment(payment.workflow_id, payment.state, to, {"is_final": True, "outcome": VANISHED})]
+    else:
+        to, facts = PaymentState.EXPIRED if payment.claim_amount else PaymentState.REFUNDED, {"outcome": VANISHED}
+    facts["is_final"] = True
+    if payment.state is to:
+        return [Record(payment.workflow_id, facts)]
+    return [MovePayment(payment.workflow_id, payment.state, to, facts)] if is_due else list(back)

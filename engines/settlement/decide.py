@@ -39,7 +39,9 @@ def decide(books: Books, seen: Seen, rules: Rules, now_ms: int) -> list[Action]:
     for slot in books.slots:
         actions += when_slot(slot, books, seen, rules, now_ms)
     for payment in books.payments.values():
-        actions += when_payment(payment, seen, rules)
+        actions += when_locked(payment, seen, rules)
+    for payment in books.told_by_events():
+        actions += end_by_event(payment, seen, payment.lock_outcome in GONE)
     return actions + due_claims(books, seen, rules, now_ms)
 
 
@@ -137,15 +139,14 @@ def raised(last: Fees, now: Fees, rules: Rules) -> Fees | None:
     return Fees(base, priority) if base >= 0 and base + priority >= least else None
 
 
-def when_payment(payment: PaymentView, seen: Seen, rules: Rules) -> list[Action]:
-    """What is due whatever its slots do."""
-    if payment.state is PaymentState.LOCKED:
-        if not payment.has_work:
-            return [FinishWork(payment.workflow_id)]
-        if payment.can_stop and (is_late(payment, seen, rules, 2) or payment.lock_outcome in GONE):
-            return [StopJobs(payment.workflow_id)]
-    if payment.state is PaymentState.CLAIM_DUE and payment.onchain_id not in seen.open_locks:
-        return list(end_by_event(payment, seen.ends.get(payment.onchain_id), payment.lock_outcome in GONE))
+def when_locked(payment: PaymentView, seen: Seen, rules: Rules) -> list[Action]:
+    """Its jobs have ended, or would outlive it."""
+    if payment.state is not PaymentState.LOCKED:
+        return []
+    if not payment.has_work:
+        return [FinishWork(payment.workflow_id)]
+    if payment.can_stop and (is_late(payment, seen, rules, 2) or payment.lock_outcome in GONE):
+        return [StopJobs(payment.workflow_id)]
     return []
 
 

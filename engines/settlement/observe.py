@@ -36,7 +36,7 @@ def look_closer(chain: Chain, payee: Address, seen: Seen, books: Books) -> Seen:
         for slot in books.slots
         if slot.nonce < seen.nonce and (receipt := _receipt(chain, slot)) is not None
     }
-    due = [each for each in books.payments.values() if each.state is PaymentState.CLAIM_DUE]
+    due = books.told_by_events()
     open_locks = frozenset(lock.onchain_id for lock in chain.locks(payee)) if due else frozenset()
     ended = [each for each in due if each.onchain_id not in open_locks]
     closer = replace(

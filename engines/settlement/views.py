@@ -90,6 +90,16 @@ class Books:
     undone: tuple[int, ...] = ()
     "Closed slots that the chain has not mined: blocks thought final were undone."
 
+    def told_by_events(self) -> list[PaymentView]:
+        """Payments whose end no open slot of ours will tell: claims that are due, and what others ended."""
+        claimed = {name for slot in self.slots if slot.kind is SlotKind.CLAIM for name in slot.workflow_ids}
+        ended = (PaymentState.SETTLED, PaymentState.REFUNDED, PaymentState.EXPIRED)
+        return [
+            each
+            for name, each in self.payments.items()
+            if each.state is PaymentState.CLAIM_DUE or (each.state in ended and name not in claimed)
+        ]
+
 
 @dataclass(frozen=True)
 class Seen:

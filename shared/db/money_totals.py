@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shared.db.adopted import UNKNOWN
 from shared.db.connection import session
 from shared.db.payment_tables import ChainSigner, NonceSlot, Payment
+from shared.escrow.words import Kind
 from shared.payment_states import PaymentState, SlotOutcome
 
 _NEVER = (PaymentState.LOCK_PREPARED, PaymentState.LOCK_SENT, PaymentState.LOCK_FAILED)
@@ -76,6 +77,9 @@ def unexplained() -> dict[str, int]:
 
 
 def _refused() -> object:
-    """A claim that waits with a reason; an unknown lock has its own line."""
+    """A claim that waits with a reason. An unknown lock has its own line; a claim of nothing that a contract with a
+    minimum refuses waits as it should, until the lock runs out.
+    """
     waits = (Payment.state == PaymentState.CLAIM_DUE.value) & Payment.outcome.is_null(False)
-    return waits & (Payment.outcome != UNKNOWN)
+    as_it_should = (Payment.kind == Kind.ENTERPRISE.value) & (Payment.claim_amount == 0)
+    return waits & (Payment.outcome != UNKNOWN) & ~as_it_should

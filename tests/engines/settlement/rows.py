@@ -65,7 +65,15 @@ def office(folder: Path, seed: int = 1, finality: int = 4) -> Office:
     return Office(chain, Till(chain, PAYEE, NODE_KEY, LocalStorage(folder / "results"), clock, RULES), clock)
 
 
-def start(till: Till, jobs: int = 1, amount: int = LOCK, lock_s: int = 50_000, payer: Address = PAYER) -> str:
+def start(
+    till: Till,
+    jobs: int = 1,
+    amount: int = LOCK,
+    lock_s: int = 50_000,
+    payer: Address = PAYER,
+    token: Address = TOKEN,
+    gas: int = 60_000,
+) -> str:
     """Write a paid workflow, held back until its lock is confirmed; its id."""
     chain: Chain = till.chain
     at_ms = till.now_ms()
@@ -75,11 +83,11 @@ def start(till: Till, jobs: int = 1, amount: int = LOCK, lock_s: int = 50_000, p
         slots.lock_signer(till.chain_id, till.payee)
         workflow_id, job_ids = workflows.insert(workflows.Submission(wanted, ALICE, ALICE, False, at_ms, BOX, str))
         Job.update(unmet=Job.unmet + 1, ready_at_ms=None).where(Job.workflow_id == workflow_id).execute()
-        terms = LockTerms(int.from_bytes(hashlib.sha256(workflow_id.encode()).digest()), TOKEN, payer, amount)
+        terms = LockTerms(int.from_bytes(hashlib.sha256(workflow_id.encode()).digest()), token, payer, amount)
         call = create_lock(chain.config.escrow, terms, lock_s)
 
         def sign(nonce: int) -> slots.Prepared:
-            return slots.Prepared(chain.sign(call, till.key, nonce, 60_000, gas_fees), 60_000, gas_fees)
+            return slots.Prepared(chain.sign(call, till.key, nonce, gas, gas_fees), gas, gas_fees)
 
         tx_hash = slots.take_slot(till.chain_id, till.payee, "lock", [workflow_id], sign, at_ms)
         payments.insert(new(till, workflow_id, job_ids, terms, lock_s), tx_hash, at_ms)
@@ -101,7 +109,7 @@ def new(till: Till, workflow_id: str, job_ids: list[JobId], terms: LockTerms, lo
         workflow_id=workflows.WorkflowId(workflow_id),
         chain_id=till.chain_id,
         escrow=till.chain.config.escrow,
-        kind="escrow",
+        kind=str(till.chain.config.kind),
         onchain_id=terms.onchain_id,
         payer=terms.payer,
         payee=till.payee,
