@@ -21,7 +21,7 @@ COMMAND = Command(
 def respond(call: Call) -> Reply:
     """Say what is true: no peer-to-peer, no indexer."""
     node, release = call.services.node, version("c2d-node")
-    chains = [{"chainId": str(chain["chainId"]), "network": str(chain.get("network", ""))} for chain in
+    chains = [{"chainId": str(chain.chain_id), "network": chain.network} for chain in
               call.services.settings.chains]  # fmt: skip
     storage = {"url": True, "arwave": False, "ipfs": False, "s3": False, "ftp": False}
     return Reply({

@@ -31,7 +31,7 @@ def document(services: Services) -> dict[str, object]:
     """Write the document."""
     return {
         "nodeId": services.node.address,
-        "chainIds": [str(chain["chainId"]) for chain in services.settings.chains],
+        "chainIds": [str(chain.chain_id) for chain in services.settings.chains],
         "providerAddress": services.node.address,
         "nodePublicKey": services.node.public_key,
         "serviceEndpoints": {name: list(endpoint) for name, endpoint in SERVICE_ENDPOINTS.items()},

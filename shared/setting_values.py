@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from shared.curve import is_private_key
@@ -94,11 +93,3 @@ def truth(given: Mapping[str, str], variable: str) -> bool:
     if text not in YES | NO:
         raise SettingsError(f"{variable}: {text!r} is neither yes nor no. Example: {variable}=yes")
     return text in YES
-
-
-def chains(variable: str, document: Any, example: str) -> tuple[Mapping[str, Any], ...]:
-    """Check what every chain must have. Raises: SettingsError."""
-    is_list = isinstance(document, list) and all(isinstance(entry, dict) for entry in document)
-    if not is_list or not all(isinstance(entry.get("chainId"), int) and entry.get("rpc") for entry in document):
-        raise SettingsError(f"{variable}: each chain needs a chainId (a number) and an rpc. Example: {example}")
-    return tuple(document)

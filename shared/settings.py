@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from shared import setting_values as values
-from shared.engine_config import EngineConfig, default_engine, parse_document, parse_engines, parse_ocean_engines
+from shared.chain_config import parse_chains, parse_ocean_rpcs
+from shared.engine_config import EngineConfig, default_engine, parse_engines, parse_ocean_engines
 from shared.errors import SettingsError
+from shared.escrow.words import ChainConfig
 
 DEFAULT_DATA_DIR = "~/.local/share/c2d"
 KEY_FILE = "node.key"
-CHAINS_EXAMPLE = 'C2D_CHAINS=[{"chainId": 8996, "rpc": "http://localhost:8545", "escrow": "0x…"}]'
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class NodeSettings:
     "C2D_POD_API_URL: the address pods call (their `nodeHttpApi`). Default: the public one; `c2d up` finds its own."
     engines: tuple[EngineConfig, ...]
     "C2D_ENGINES (or ocean-node's DOCKER_COMPUTE_ENVIRONMENTS): file or inline YAML/JSON. Default: half this machine."
-    chains: tuple[Mapping[str, Any], ...] = field(repr=False)
+    chains: tuple[ChainConfig, ...]
     "C2D_CHAINS (ocean-node's RPCS is understood too): per chain chainId, rpc, escrow … Default: none, free jobs only."
     fetch_allow: tuple[str, ...]
     "C2D_FETCH_ALLOW: comma list of private networks (CIDR) that inputs and outputs may use. Default: none."
@@ -138,21 +139,7 @@ def _engines(given: Mapping[str, str]) -> tuple[EngineConfig, ...]:
     return (default_engine(),)
 
 
-def _chains(given: Mapping[str, str]) -> tuple[Mapping[str, Any], ...]:
-    """Read C2D_CHAINS; else ocean-node's RPCS, an object from chain id to {rpc, …}. Raises: SettingsError."""
+def _chains(given: Mapping[str, str]) -> tuple[ChainConfig, ...]:
     if given.get("C2D_CHAINS"):
-        document = parse_document(given["C2D_CHAINS"], "C2D_CHAINS", CHAINS_EXAMPLE)
-        chains = document.get("chains") if isinstance(document, dict) else document
-        return values.chains("C2D_CHAINS", chains, CHAINS_EXAMPLE)
-    if given.get("RPCS"):
-        example = 'RPCS={"8996": {"rpc": "http://localhost:8545"}}'
-        document = parse_document(given["RPCS"], "RPCS", example)
-        if not isinstance(document, dict) or not all(isinstance(entry, dict) for entry in document.values()):
-            raise SettingsError(f"RPCS must be an object from chain id to {{rpc, …}}. Example: {example}")
-        merged = [{"chainId": _chain_id(number), **entry} for number, entry in document.items()]
-        return values.chains("RPCS", merged, example)
-    return ()
-
-
-def _chain_id(text: str) -> int | str:
-    return int(text) if text.isdecimal() else text
+        return parse_chains(given["C2D_CHAINS"])
+    return parse_ocean_rpcs(given["RPCS"]) if given.get("RPCS") else ()

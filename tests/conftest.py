@@ -6,7 +6,7 @@ import pytest
 
 from tests.needs import require
 
-pytest_plugins = ["tests.services.postgres", "tests.services.moto_server", "tests.databases"]
+pytest_plugins = ["tests.services.postgres", "tests.services.moto_server", "tests.services.chains", "tests.databases"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

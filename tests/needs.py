@@ -137,9 +137,30 @@ def proxy_binary() -> str:
 
 
 def chain_missing() -> str:
-    """A local chain: eth-tester behind web3."""
+    """A local chain: eth-tester behind web3, and the field's contracts from npm."""
     missing = [name for name in ("web3", "eth_tester") if not importable(name)]
-    return f"not installed: {', '.join(missing)}" if missing else ""
+    return f"not installed: {', '.join(missing)}" if missing else node_missing() or contracts_missing()
+
+
+def anvil_missing() -> str:
+    """anvil, from npm as the contracts are."""
+    from tests.services.contracts.artifacts import anvil_binary
+
+    if reason := chain_missing():
+        return reason
+    binary = anvil_binary()
+    return "" if binary and runs(str(binary), "--version") else "its package has no program for this machine"
+
+
+def contracts_missing() -> str:
+    """The published contracts, installed once a machine."""
+    from tests.services.contracts.artifacts import installed
+
+    try:
+        installed()
+    except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return ""
 
 
 def kube_missing() -> str:
@@ -197,6 +218,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "node": node_missing,
     "proxy": proxy_missing,
     "chain": chain_missing,
+    "anvil": anvil_missing,
     "kube": kube_missing,
     "kustomize": kustomize_missing,
     "namespaces": namespaces_missing,

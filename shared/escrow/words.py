@@ -47,6 +47,8 @@ class ChainConfig:
     "How people call it."
     most_fee_wei: int = 500 * 10**9
     "The most we pay for a unit of gas."
+    is_legacy: bool = False
+    "Transactions of the old kind, with one gas price, for chains that know no other."
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,10 @@ class Chain(Protocol):
 
     def is_signed_by_contract(self, wallet: Address, digest: bytes, signature: bytes) -> bool:
         """Whether a contract wallet says the signature is its own (ERC-1271); false for what is no contract."""
+        ...
+
+    def kind(self) -> Kind | None:
+        """Which of the two contracts stands at the escrow's address; null where neither does."""
         ...
 
     def least_fee_wei(self, token: Address) -> int:

@@ -41,11 +41,11 @@ def test_settings_of_an_ocean_node_are_understood(tmp_path: Path) -> None:
     environments = [{"socketPath": "/run/d.sock", "environments": [{"maxJobDuration": 60, "free": {"maxJobs": 1}}]}]
     older = [{"host": "10.0.0.1", "port": 2376, "caPath": "/ca.pem", "maxJobDuration": 60, "storageExpiry": 1}]
     found = handlers(
-        tmp_path, PRIVATE_KEY=f"0x{KEY}", RPCS='{"8996": {"rpc": "http://127.0.0.1:8545"}}',
+        tmp_path, PRIVATE_KEY=f"0x{KEY}", RPCS='{"11155111": {"rpc": "http://127.0.0.1:8545"}, "8996": {"rpc": "http://127.0.0.1:8546"}}',
         DOCKER_COMPUTE_ENVIRONMENTS=json.dumps(environments + older),
     )  # fmt: skip
     assert found.private_key == bytes.fromhex(KEY)
-    assert found.chains[0]["chainId"] == 8996
+    assert [chain.chain_id for chain in found.chains] == [11155111]  # the other has no published escrow
     first, second = found.engines
     assert (first.type, first.connection["socket"]) == ("docker", "/run/d.sock")
     assert second.connection == {"host": "tcp://10.0.0.1:2376", "tls": {"ca": "/ca.pem"}}
@@ -84,6 +84,11 @@ WRONG: list[tuple[str, str]] = [
     ("C2D_ENGINES", '[{"name": "a", "type": "docker", "environments": [{}]}]'),
     ("DOCKER_COMPUTE_ENVIRONMENTS", '{"a": 1}'),
     ("C2D_CHAINS", '[{"chainId": "x"}]'),
+    ("C2D_CHAINS", '[{"chainId": 8996, "rpc": "http://127.0.0.1:8545"}]'),
+    ("C2D_CHAINS", '[{"chainId": 1, "rpc": "ws://127.0.0.1:8545"}]'),
+    ("C2D_CHAINS", '[{"chainId": 1, "rpc": "http://a"}, {"chainId": 1, "rpc": "http://b"}]'),
+    ("C2D_CHAINS", '[{"chainId": 1, "rpc": "http://a", "kind": "bank"}]'),
+    ("C2D_CHAINS", '[{"chainId": 1, "rpc": "http://a", "escrow": "0x12"}]'),
     ("RPCS", '["a"]'),
 ]
 
