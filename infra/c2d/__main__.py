@@ -18,6 +18,7 @@ WORDS = {
     "drain": "let an engine take no new work, and wait until it is idle",
     "payments": "show what was locked, paid and given back",
     "environments": "show where jobs can run, and at what price",
+    "escrow": "show, deposit, authorize and withdraw what paid workflows are paid from",
     "quote": "ask what a workflow can cost at most",
     "submit": "sign a workflow and hand it in",
     "status": "show how jobs stand",

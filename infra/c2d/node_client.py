@@ -38,6 +38,11 @@ class NodeClient:
         """Whose calls these are."""
         return address_of(self._signing_key())
 
+    @property
+    def key(self) -> bytes:
+        """The key that signs, for what is signed for others than the node."""
+        return self._signing_key()
+
     def get(self, path: str, query: Mapping[str, str] | None = None, command: str = "") -> Any:
         """Ask for JSON; signed where a command is named."""
         return self._json("GET", path, query or {}, command)

@@ -31,5 +31,5 @@ def run(arguments: argparse.Namespace) -> int:
     quoted = ask(client, body, chosen(client, arguments.chain, arguments.token))
     screen.document(dict(quoted.document))
     tell_quote(quoted, screen)
-    screen.next(f"c2d submit {arguments.file} --pay")
+    screen.next(f"c2d submit {arguments.file} --pay", "c2d escrow show --rpc URL")
     return 0

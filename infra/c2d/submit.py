@@ -4,12 +4,14 @@ FILE is a list of jobs, or an object with `workflow` and what goes beside it (en
 An algorithm's code may lie in a file of its own: "rawcodeFile": "analyse.py". --set NAME=VALUE fills in ${NAME}.
 
 --pay asks for a quote, says what will be signed and spent, and asks before anything is; without a terminal that is all
-it does, unless --yes is given too.
+it does, unless --yes is given too. With --rpc it also looks at your funds in the escrow, and offers what is missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import os
 import sys
 import time
 from typing import Any
@@ -40,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="with --pay: sign and spend nothing")
     parser.add_argument("--yes", action="store_true", help="with --pay: do not ask")
     add_payment(parser)
+    add_rpc(parser)
     add_key(parser)
     add_node(parser)
 
@@ -48,6 +51,16 @@ def add_payment(parser: argparse.ArgumentParser) -> None:
     """Add what is paid with."""
     parser.add_argument("--chain", metavar="ID", type=int, help="the chain to pay on, where the node takes several")
     parser.add_argument("--token", metavar="ADDRESS", help="the token to pay with, where the node takes several")
+
+
+def add_rpc(parser: argparse.ArgumentParser) -> None:
+    """Add how the consumer's own wallet is reached."""
+    parser.add_argument(
+        "--rpc", metavar="URL", default=os.environ.get("C2D_RPC_URL"), help="an RPC of that chain (C2D_RPC_URL)"
+    )
+    parser.add_argument(
+        "--escrow", metavar="ADDRESS", help="trust this escrow contract, though it is none of the published ones"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -81,11 +94,18 @@ def buy(
     payment = chosen(client, arguments.chain, arguments.token)
     quoted = ask(client, body, payment)
     tell_quote(quoted, screen)
+    wallet = None
+    if arguments.rpc and quoted.amount_wei:
+        # the chain's library takes a second to load
+        wallet = importlib.import_module("infra.c2d.funding").Funding.of(client, quoted, arguments)
+        wallet.tell(screen)
     screen.say()
     screen.say(f"you would sign: the start of this workflow, which lets the node lock {quoted.price} of what you")
-    screen.say("deposited and authorized")
+    screen.say("deposited and authorized" + (f"; before that: {wallet.words()}" if wallet and wallet.steps else ""))
     if not is_wanted(arguments, quoted, screen):
         return None
+    if wallet:
+        wallet.carry_out(screen)
     records: list[dict[str, Any]] = client.post(f"{SERVICES}/compute", {**body, "payment": payment}, "startCompute")
     return records
 

@@ -1,9 +1,13 @@
-"""Check a receipt without asking the node: who signed it, does it add up, are the results those it names."""
+"""Check a receipt without asking the node: who signed it, does it add up, are the results those it names.
+
+With --rpc the chain is asked as well, for the claim that carries the receipt's proof.
+"""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +27,11 @@ CHUNK = 1 << 20
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare what the word takes."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("file", metavar="FILE", type=Path, help=f"the receipt: {FILENAME} of any job of the workflow")
     parser.add_argument("--results", metavar="DIR", type=Path, help="the folder that `c2d results -o` filled")
+    parser.add_argument("--rpc", metavar="URL", help="also look for the claim on the chain")
+    parser.add_argument("--claim", metavar="TX", help="the claim's transaction, where searching for it takes too long")
     add_json(parser)
 
 
@@ -38,6 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise Failure(f"{arguments.file}: {error.detail}", "the receipt is the file receipt.json") from error
     if arguments.results:
         found += results(document, arguments.results)
+    if arguments.rpc:
+        chain = importlib.import_module("infra.c2d.claim_check")  # the chain's library takes a second to load
+        found.append(chain.claim(document, arguments.rpc, arguments.claim))
     screen.document([{"what": each.what, "isGood": each.is_good, "found": each.found} for each in found])
     screen.table(HEADS, [["ok" if each.is_good else "fail", each.what, each.found] for each in found])
     screen.say()
@@ -48,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     screen.say(f"{bad} of {len(found)} checks failed: do not trust this receipt" if bad else "everything agrees")
     if not arguments.results:
         screen.next(f"c2d verify-receipt {arguments.file} --results DIR     (the files have not been looked at)")
+    elif not arguments.rpc and not bad:
+        screen.next(f"c2d verify-receipt {arguments.file} --results {arguments.results} --rpc URL")
     return JOB_FAILED if bad else SUCCEEDED
 
 

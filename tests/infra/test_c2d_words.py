@@ -17,7 +17,7 @@ from infra.c2d.keys import ensure_key
 
 DESIGNED = {
     "up", "doctor", "migrate", "drain", "payments",
-    "environments", "quote", "submit", "status", "logs", "results", "stop", "verify-receipt",
+    "environments", "quote", "submit", "status", "logs", "results", "stop", "verify-receipt", "escrow",
 }  # fmt: skip
 
 
