@@ -44,6 +44,14 @@ class Line:
     "Owners who had their turn in vain."
     held: set[tuple[str, str]] = field(default_factory=set)
     "(environment id or HARDWARE, resource id) that an impatient job waits for."
+    promised: Usage | None = None
+    "As last looked at; null where that may have changed by what we did."
+
+    def usage(self) -> Usage:
+        """What is promised. Others may have changed it since: admission looks again, under the lock."""
+        if self.promised is None:
+            self.promised = reservations.usage(self.engine)
+        return self.promised
 
 
 def admit_waiting(engine: str, now_ms: int) -> int:
@@ -55,10 +63,24 @@ def admit_waiting(engine: str, now_ms: int) -> int:
         if row is None or row.is_draining or row.problem:
             return 0
         line = Line(engine, [each.document for each in _OFFERED.rows(engine=engine)], now_ms)
+    if _is_full(line):
+        return 0
     admitted = 0
     while owners := queue.owners_in_turn(OWNERS_AT_ONCE, line.passed_over):
         admitted += sum(_has_turn(line, owner) for owner in owners)
     return admitted
+
+
+def _is_full(line: Line) -> bool:
+    """Whether not even the smallest job has room, so that nobody's turn need be looked at."""
+    for each in line.environments:
+        for is_free in (True, False) if each.get("free") is not None else (False,):
+            try:
+                grant(each, {}, None, line.usage(), is_free)
+            except NotEnough:
+                continue
+            return False
+    return True
 
 
 def _has_turn(line: Line, owner: str) -> bool:
@@ -79,7 +101,7 @@ def _serve(line: Line, job: Job) -> bool | None:
 
     Looks without a lock first: a full engine with many in line is looked over at every wake.
     """
-    suitable, now = _suitable(job, line.environments), reservations.usage(line.engine)
+    suitable, now = _suitable(job, line.environments), line.usage()
     with_room = [each for each in suitable if _has_room(line, job, each, now)]
     if not with_room:
         if line.now_ms - (job.ready_at_ms or line.now_ms) > PATIENCE_MS:
@@ -87,6 +109,7 @@ def _serve(line: Line, job: Job) -> bool | None:
                 amounts = complete(each, job.wanted, job.is_free)
                 line.held |= lacking(each, amounts, now, job.is_free)
         return False
+    line.promised = None
     try:
         granted = reservations.admit(JobId(job.job_id), line.engine, with_room, line.now_ms)
     except NotEnough:

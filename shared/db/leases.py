@@ -23,10 +23,14 @@ _HELD = Statement(
 
 def _firsts(engine: Any) -> Any:
     """The first due times and whether anybody is in line: the first of the partial index is asked for, since
-    PostgreSQL would read the whole table for a bound it does not know.
+    PostgreSQL would read the whole table for a bound it does not know; in the index's own order, since it would read
+    all that no engine has for the least of them.
     """
     ours, unplaced = (
-        Job.select(fn.MIN(Job.due_at_ms)).where(whose & Job.due_at_ms.is_null(False))
+        Job.select(Job.due_at_ms)
+        .where(whose & Job.due_at_ms.is_null(False))
+        .order_by(Job.engine, Job.due_at_ms)
+        .limit(1)
         for whose in (Job.engine == engine, Job.engine.is_null())
     )
     return Select(columns=[ours, unplaced, fn.EXISTS(Turn.select(SQL("1")))]).bind(DATABASE)

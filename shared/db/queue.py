@@ -75,7 +75,11 @@ def owners_in_turn(limit: int, passed_over: Collection[str] = ()) -> list[str]:
 def first_in_line(owner: str, is_for_us: Callable[[Job], bool], depth: int = 50) -> Job | None:
     """The owner's longest waiting ready job that this engine could ever take; looks `depth` jobs deep."""
     with session():
-        return next((job for job in _LINE.rows(owner=owner, depth=depth) if is_for_us(job)), None)
+        for looked in (1, depth):  # mostly the very first is
+            found: Job | None = next((job for job in _LINE.rows(owner=owner, depth=looked) if is_for_us(job)), None)
+            if found is not None:
+                return found
+        return None
 
 
 def end_turn(owner: str, at_ms: int) -> None:
