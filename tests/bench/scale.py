@@ -28,6 +28,7 @@ from pathlib import Path
 
 from shared.addresses import address_of
 from shared.db import reservations, workflows
+from shared.db.base import DATABASE
 from shared.db.connection import migrate, session
 from shared.db.tables import Job
 from shared.names import Address
@@ -82,6 +83,8 @@ class Rate:
     "Processor time of PostgreSQL for one job."
     busy: float
     "Of all the machine's processors, passes and database together: 1 is all."
+    waiting: float
+    "Sessions that wait for a row another holds, on average."
 
 
 @dataclass(frozen=True)
@@ -241,7 +244,7 @@ def rate(server: PostgresServer, folder: Path, size: Size, processes: int) -> Ra
     with passing(server, folder, size, processes, size.run_s) as (passes, _):
         until_jobs_end(size)
         began, before, finished, database_s = time.monotonic(), passes.told(), counted("finished"), cpu_s(server)
-        time.sleep(size.window_s)
+        waiting = waiting_meanwhile(size.window_s)
         took_s, after = time.monotonic() - began, passes.told()
         jobs = counted("finished") - finished
         database_s = cpu_s(server) - database_s
@@ -256,6 +259,7 @@ def rate(server: PostgresServer, folder: Path, size: Size, processes: int) -> Ra
         cpu_ms=1000 * used_s / max(jobs, 1),
         database_ms=1000 * database_s / max(jobs, 1),
         busy=(used_s + database_s) / took_s / (os.cpu_count() or 1),
+        waiting=waiting,
     )
 
 
@@ -281,6 +285,17 @@ def cost(server: PostgresServer, folder: Path, size: Size, processes: int) -> Co
         processes, queued, running, ramp, looks / size.window_s, 1000 * used_s / max(looks, 1),
         1000 * database_s / max(looks, 1), running * size.window_s / max(looks, 1), 1000 * promised_s,
     )  # fmt: skip
+
+
+def waiting_meanwhile(seconds: float) -> float:
+    """Let the time pass; how many sessions waited for a lock on average, looked at ten times a second."""
+    found, until = [], time.monotonic() + seconds
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with session():
+        while time.monotonic() < until:
+            found.append(int(DATABASE.execute_sql(asked).fetchone()[0]))
+            time.sleep(0.1)
+    return statistics.mean(found)
 
 
 def until_jobs_end(size: Size) -> None:
@@ -315,7 +330,7 @@ def cpu_s(server: PostgresServer) -> float:
     return ticks / CLOCK_TICKS
 
 
-RATES = ("processes", "jobs/s", "claims/s", "passes/s", "pass ms", "cpu ms/job", "db ms/job", "busy %")
+RATES = ("processes", "jobs/s", "claims/s", "passes/s", "pass ms", "cpu ms/job", "db ms/job", "busy %", "waiting")
 COSTS = ("processes", "in line", "running", "ramp jobs/s", "looks/s", "cpu ms/look", "db ms/look", "every s", "sums ms")
 
 
@@ -331,6 +346,7 @@ def told(rates: list[Rate], costs: list[Cost]) -> str:
             each.cpu_ms,
             each.database_ms,
             100 * each.busy,
+            each.waiting,
         )
         for each in rates
     ]
