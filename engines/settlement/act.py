@@ -53,36 +53,36 @@ class Act:
         self._verbs[type(action)](action)
 
     def _send(self, action: do.Send) -> None:
-        """Sent, or perhaps sent: noted in either case, since a lost reply looks like a lost request."""
-        row = slot_views.attempt(action.tx_hash)
-        try:
-            objection = self._chain.send(bytes(row.signed))
-            if objection:
-                log.info("the chain objects", fields={"tx": action.tx_hash, "said": objection})
-        finally:
-            slots.record_sent(action.tx_hash, self._till.now_ms())
-            for intent in slots.intents(self._till.chain_id, self._payee, [action.nonce]):
-                found = payments.find(intent.workflow_id)
-                was = PaymentState(found.state) if found is not None else None
-                if was in SENT:
-                    payment_moves.move(intent.workflow_id, was, SENT[was], self._till.now_ms())
+        """What is about to be sent is noted first: from then on it may have been, whatever the reply."""
+        till, at_ms = self._till, self._till.now_ms()
+        if not slots.begin_send(till.chain_id, self._payee, action.nonce, action.tx_hash, at_ms):
+            raise Conflict("Somebody else signed at that nonce meanwhile.")
+        for name in self._names(action.nonce):
+            found = payments.find(name)
+            was = PaymentState(found.state) if found is not None else None
+            if was in SENT:
+                payment_moves.move(name, was, SENT[was], at_ms)
+        objection = self._chain.send(bytes(slot_views.attempt(action.tx_hash).signed))
+        if objection:
+            log.info("the chain objects", fields={"tx": action.tx_hash, "said": objection})
 
     def _replace(self, action: do.Replace) -> None:
-        till = self._till
-        names = [each.workflow_id for each in slots.intents(till.chain_id, self._payee, [action.nonce])]
+        till, names, at_ms = self._till, self._names(action.nonce), self._till.now_ms()
         kept = slots.attempts(till.chain_id, self._payee, [action.nonce])
         is_empty = action.why is not None or kept[-1].is_empty
         call = give_up_nonce(self._payee) if is_empty else self._call(action.kind, names)
         gas = EMPTY_GAS if is_empty else kept[-1].gas
         signed = self._chain.sign(call, till.key, action.nonce, gas, action.fees)
         made = slots.Prepared(signed, gas, action.fees)
-        at_ms = till.now_ms()
-        if not slots.add_attempt(
-            till.chain_id, self._payee, action.nonce, action.known, made, at_ms, is_empty=is_empty
-        ):
-            raise Conflict("Somebody else signed at that nonce meanwhile.")
+        unsent = action.why is not None and self._views(names)[0].state is not PaymentState.LOCK_FAILED
+        where = (till.chain_id, self._payee, action.nonce)
+        if not slots.add_attempt(*where, action.known, made, at_ms, is_empty=is_empty, unsent=unsent):
+            raise Conflict("Somebody else sent or signed at that nonce meanwhile.")
         if action.why is not None:
             payments.record_outcome(names[0], PaymentState.LOCK_PREPARED, action.why, at_ms)
+
+    def _names(self, nonce: int) -> list[str]:
+        return [each.workflow_id for each in slots.intents(self._till.chain_id, self._payee, [nonce])]
 
     def _call(self, kind: SlotKind, names: Sequence[str]) -> ChainCall:
         """What the slot of these payments calls: the same at every attempt."""
@@ -128,7 +128,10 @@ class Act:
         fees = self._chain.fees()
         for batch in self._accepted(self._views(action.workflow_ids)):
             call = claim_locks(self._chain.config.escrow, [each.claim_terms() for each in batch])
-            gas = self._chain.gas(call, self._payee) * 13 // 10 + GAS_PER_LOCK * open_locks
+            try:
+                gas = self._chain.gas(call, self._payee) * 13 // 10 + GAS_PER_LOCK * open_locks
+            except Reverted as error:
+                raise Conflict("The chain changed while claims were prepared.") from error
             self._take(batch, call, gas, Fees(2 * fees.base_wei, fees.priority_wei))
 
     def _try_to_deposit(self, names: Sequence[str]) -> None:

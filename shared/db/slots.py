@@ -98,17 +98,44 @@ def _open_for(chain_id: int, workflow_ids: Sequence[str], kind: SlotKind | str) 
 
 
 def add_attempt(
-    chain_id: int, address: str, nonce: int, known: Collection[str], prepared: Prepared, at_ms: int, *, is_empty: bool
+    chain_id: int,
+    address: str,
+    nonce: int,
+    known: Collection[str],
+    prepared: Prepared,
+    at_ms: int,
+    *,
+    is_empty: bool,
+    unsent: bool = False,
 ) -> bool:
-    """Keep another attempt at an open slot, if its attempts are still those `known` by hash. False: they are not."""
+    """Keep another attempt at an open slot, if its attempts are still those `known` by hash. False: they are not.
+
+    `unsent` asks that none of them was ever to be sent: what may have been is not given up.
+    """
     with transaction():
-        slot = lock_rows(NonceSlot.select().where(_at(NonceSlot, chain_id, address, nonce) & NonceSlot.is_open)).first()
-        if slot is None or {each.tx_hash for each in attempts(chain_id, address, [nonce])} != set(known):
+        before = _held(chain_id, address, nonce)
+        if {each.tx_hash for each in before} != set(known) or prepared.signed.tx_hash in known:
             return False
-        if prepared.signed.tx_hash in known:
+        if unsent and any(each.sent_at_ms is not None for each in before):
             return False
         _insert_attempt(chain_id, address, nonce, prepared, at_ms, is_empty=is_empty)
     return True
+
+
+def begin_send(chain_id: int, address: str, nonce: int, tx_hash: str, at_ms: int) -> bool:
+    """Note that the bytes will be sent now, before they are. False: there are newer ones, or the slot is closed."""
+    with transaction():
+        before = _held(chain_id, address, nonce)
+        if not before or before[-1].tx_hash != tx_hash:
+            return False
+        Attempt.update(sent_at_ms=at_ms).where(Attempt.tx_hash == tx_hash).execute()
+    return True
+
+
+def _held(chain_id: int, address: str, nonce: int) -> list[Attempt]:
+    """Hold an open slot until the transaction ends; its attempts, oldest first; none where it is closed."""
+    slot = lock_rows(NonceSlot.select().where(_at(NonceSlot, chain_id, address, nonce) & NonceSlot.is_open)).first()
+    return [] if slot is None else attempts(chain_id, address, [nonce])
 
 
 def _insert_attempt(chain_id: int, address: str, nonce: int, made: Prepared, at_ms: int, *, is_empty: bool) -> None:
@@ -124,12 +151,6 @@ def _insert_attempt(chain_id: int, address: str, nonce: int, made: Prepared, at_
         is_empty=is_empty,
         created_at_ms=at_ms,
     ).execute()
-
-
-def record_sent(tx_hash: str, at_ms: int) -> None:
-    """Note that the bytes were handed to the chain."""
-    with session():
-        Attempt.update(sent_at_ms=at_ms).where(Attempt.tx_hash == tx_hash).execute()
 
 
 def open_slots(chain_id: int, address: str) -> list[NonceSlot]:

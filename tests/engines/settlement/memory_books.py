@@ -103,22 +103,23 @@ class MemoryBooks:
                 self.problem = self.problem or action.problem
 
     def _send(self, action: do.Send, chain: ModelChain, at_ms: int) -> None:
-        try:
-            chain.send(self.raws[action.tx_hash])
-        finally:
-            slot, outcome = self.slots[action.nonce]
-            sent = tuple(
-                replace(each, sent_at_ms=at_ms) if each.tx_hash == action.tx_hash else each for each in slot.attempts
-            )
-            self.slots[action.nonce] = (replace(slot, attempts=sent), outcome)
-            for name in slot.workflow_ids:
-                was = self.rows[name].view.state
-                if was in SENT:
-                    self._move(do.MovePayment(name, was, SENT[was]), at_ms)
+        slot, outcome = self.slots[action.nonce]
+        if outcome is not None or slot.newest.tx_hash != action.tx_hash:
+            raise Lost
+        sent = (*slot.attempts[:-1], replace(slot.newest, sent_at_ms=at_ms))
+        self.slots[action.nonce] = (replace(slot, attempts=sent), None)
+        for name in slot.workflow_ids:
+            was = self.rows[name].view.state
+            if was in SENT:
+                self._move(do.MovePayment(name, was, SENT[was]), at_ms)
+        chain.send(self.raws[action.tx_hash])
 
     def _replace(self, action: do.Replace, chain: ModelChain, at_ms: int) -> None:
         slot, outcome = self.slots[action.nonce]
         if outcome is not None or {each.tx_hash for each in slot.attempts} != set(action.known):
+            raise Lost
+        has_failed = self.rows[slot.workflow_ids[0]].view.state is PaymentState.LOCK_FAILED
+        if action.why is not None and slot.was_sent and not has_failed:
             raise Lost
         is_empty = action.why is not None or slot.newest.is_empty
         attempt = self._signed(chain, slot.kind, slot.workflow_ids, slot.nonce, action.fees, at_ms, is_empty)

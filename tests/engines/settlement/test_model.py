@@ -19,7 +19,7 @@ from shared.errors import Unavailable
 from shared.escrow.words import ChainConfig, EventName
 from shared.names import Address
 from shared.payment_states import ENDED, PaymentState, SlotKind, SlotOutcome
-from tests.engines.settlement.memory_books import Lost, MemoryBooks
+from tests.engines.settlement.memory_books import Lost, MemoryBooks, Row
 from tests.engines.settlement.model_chain import PAYEE, ModelChain
 
 PAYERS = [Address(f"0x{n:040x}") for n in (1, 2, 3)]
@@ -54,6 +54,7 @@ class World:
             (self.start, 4),
             (self.pass_, 40),
             (self.pass_on_an_old_look, 8),
+            (self.pass_that_looks_slowly, 8),
             (lambda: self.chain.mine(), 20),
             (self.reorg, 2),
             (self.finish_a_job, 10),
@@ -92,6 +93,18 @@ class World:
         """A process that slept between looking and acting."""
         if self.old:
             self.act(*self.rng.choice(self.old))
+
+    def pass_that_looks_slowly(self) -> None:
+        """While it looks, others act and blocks are mined."""
+        try:
+            first = look(self.chain, PAYEE)
+            books = self.books.read(first.nonce)
+            for _ in range(2):
+                self.pass_()
+                self.chain.mine()
+            self.act(books, look_closer(self.chain, PAYEE, first, books))
+        except Unavailable:
+            return
 
     def act(self, books: Books, seen: Seen, *, is_killed: bool = True) -> int:
         actions = decide(books, seen, RULES, self.now_ms)
@@ -174,6 +187,7 @@ class World:
             assert names in ([], [EventName.LOCK, EventName.CLAIMED], [EventName.LOCK, EventName.CANCELED])
             assert row.view.state in ENDED
             assert (row.view.state is PaymentState.LOCK_FAILED) <= (row.released == 0)
+            assert row.released == 0 or self.lock_outcome(row) is not SlotOutcome.GIVEN_UP
             if row.view.state in (PaymentState.SETTLED, PaymentState.REFUNDED) and EventName.CLAIMED in names:
                 assert mine[1].amount_wei == row.view.claim_amount
                 assert (row.view.state is PaymentState.SETTLED) == (mine[1].amount_wei > 0)
@@ -188,6 +202,12 @@ class World:
         assert not self.chain.state.locks
         assert self.books.problem is None
         assert SlotOutcome.FOREIGN not in [outcome for _, outcome in self.books.slots.values()]
+
+    def lock_outcome(self, row: Row) -> SlotOutcome | None:
+        """What became of the nonce of a payment's lock."""
+        slots = self.books.slots.values()
+        mine = (end for slot, end in slots if slot.kind is SlotKind.LOCK and row.view.workflow_id in slot.workflow_ids)
+        return next(mine)
 
 
 def played(seed: int, steps: int, deepest: int = 5) -> World:

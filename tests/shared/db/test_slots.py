@@ -96,6 +96,22 @@ def test_a_closed_slot_takes_no_attempt_and_is_closed_once() -> None:
     assert slots.open_slots(CHAIN, PAYEE) == []
 
 
+def test_what_is_to_be_sent_is_not_given_up_and_what_is_given_up_is_not_sent() -> None:
+    first = take(["one"])
+    second = take(["two"])
+
+    def give_up(nonce: int, known: str) -> bool:
+        return slots.add_attempt(
+            CHAIN, PAYEE, nonce, [known], prepared(nonce, "empty"), NOW, is_empty=True, unsent=True
+        )
+
+    assert slots.begin_send(CHAIN, PAYEE, 5, first, NOW) and not give_up(5, first)
+    assert give_up(6, second) and not slots.begin_send(CHAIN, PAYEE, 6, second, NOW)
+    assert slots.begin_send(CHAIN, PAYEE, 6, prepared(6, "empty").signed.tx_hash, NOW)
+    slots.close_slot(CHAIN, PAYEE, 5, SlotOutcome.GOOD)
+    assert not slots.begin_send(CHAIN, PAYEE, 5, first, NOW)
+
+
 def test_a_slot_can_be_opened_again() -> None:
     take(["one"])
     slots.close_slot(CHAIN, PAYEE, 5, SlotOutcome.GOOD)
