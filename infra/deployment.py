@@ -44,6 +44,7 @@ x-environment: &environment
   C2D_POD_API_URL: ${C2D_POD_API_URL:?}
   C2D_PUBLIC_URL: ${C2D_PUBLIC_URL:-}
   C2D_ENGINES: ${C2D_ENGINES:-}
+  C2D_CHAINS: ${C2D_CHAINS:-}
   C2D_FETCH_ALLOW: ${C2D_FETCH_ALLOW:-}
   AWS_ACCESS_KEY_ID: ${AWS_ACCESS_KEY_ID:-}
   AWS_SECRET_ACCESS_KEY: ${AWS_SECRET_ACCESS_KEY:-}
@@ -80,6 +81,10 @@ services:
     command: ["python", "-m", "engines.run_docker", "--engine", "local", "--watch"]
     environment: {<<: *environment, C2D_PRIVATE_KEY: "${C2D_PRIVATE_KEY:?}"}
     volumes: ["/var/run/docker.sock:/var/run/docker.sock"]
+  settlement:
+    <<: *node
+    command: ["python", "-m", "engines.run_settlement", "--watch"]
+    environment: {<<: *environment, C2D_PRIVATE_KEY: "${C2D_PRIVATE_KEY:?}"}
 HANDLERS
 volumes: {database: {}, sockets: {}}
 """

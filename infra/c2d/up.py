@@ -21,6 +21,7 @@ from shared.db.connection import migrate, open_database
 GUNICORN = Path(__file__).parent.parent / "gunicorn.conf.py"
 APPS = {"all": "handlers.all_in_one:create_app()", "pods": "handlers.all_in_one:create_pod_app()"}
 PASSES = {"docker": "engines.run_docker", "process": "engines.run_process", "kubernetes": "engines.run_kubernetes"}
+SETTLEMENT = "engines.run_settlement"
 THREADS = {"all": "300", "pods": "32"}
 READY_LIMIT_S = 60.0
 LOOK_EVERY_S = 0.1
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def children_of(node: LocalNode) -> list[Child]:
-    """The processes of the node: the app, the pods' own door, and a pass an engine."""
+    """The processes of the node: the app, the pods' own door, a pass an engine, and settlement where there are chains."""
     logs = folder_of_logs(node.settings)
     children = [handlers(node, "all", node.host, node.port, logs)]
     if node.pod_listen is not None:
@@ -72,6 +73,9 @@ def children_of(node: LocalNode) -> list[Child]:
             raise Failure(f"engine {engine.name} is of type {engine.type}; known: {', '.join(PASSES)}")
         command = [sys.executable, "-m", PASSES[engine.type], "--engine", engine.name, "--watch"]
         children.append(Child(f"pass {engine.name}", command, node.environment, logs / f"pass-{engine.name}.log"))
+    if node.settings.chains:
+        command = [sys.executable, "-m", SETTLEMENT, "--watch"]
+        children.append(Child("settlement", command, node.environment, logs / "settlement.log"))
     return children
 
 

@@ -118,7 +118,8 @@ def add_attempt(
             return False
         if unsent and any(each.sent_at_ms is not None for each in before):
             return False
-        _insert_attempt(chain_id, address, nonce, prepared, at_ms, is_empty=is_empty)
+        later_ms = max([at_ms, *(each.created_at_ms + 1 for each in before)])  # whatever the clocks of others say
+        _insert_attempt(chain_id, address, nonce, prepared, later_ms, is_empty=is_empty)
     return True
 
 
