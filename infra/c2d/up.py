@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def children_of(node: LocalNode) -> list[Child]:
-    """The processes of the node: the app, the pods' own door, a pass an engine, and settlement where there are chains."""
+    """The processes of the node: the app, the pods' own door, a pass an engine, settlement where there are chains."""
     logs = folder_of_logs(node.settings)
     children = [handlers(node, "all", node.host, node.port, logs)]
     if node.pod_listen is not None:
