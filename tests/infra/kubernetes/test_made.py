@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import yaml
 
+from engines.drivers.base import Capabilities
+from engines.environments import documents
 from infra.cluster import INSIDE, KUBERNETES, SIGNING, name_of
 from infra.routing import PARAMETER, commands
+from shared.engine_config import parse_engines
+from shared.placement import complete
 
 HANDLERS = list(yaml.safe_load_all((KUBERNETES / "base/handlers.yaml").read_text()))
 ROUTES = list(yaml.safe_load_all((KUBERNETES / "parts/gateway/routes.yaml").read_text()))
@@ -54,6 +59,14 @@ def test_no_route_has_more_matches_than_the_gateway_api_allows() -> None:
 def test_figures_are_not_reached_from_outside() -> None:
     assert "/metrics" not in NGINX and "upstream metrics" not in NGINX
     assert routed("GET", "/metrics") == "root"
+
+
+@pytest.mark.parametrize("overlay", ["minimal", "production", "production-nginx"])
+def test_what_an_overlay_offers_is_read_and_can_be_had_for_free(overlay: str) -> None:
+    [engine] = parse_engines(str(KUBERNETES / "overlays" / overlay / "engines.yaml"))
+    machine = Capabilities("kubernetes", "1", False, 8.0, 32 << 30, 200 << 30, "x86_64")
+    [offered] = documents(engine, machine, "0x0")
+    assert complete(offered, {"cpu": 0.5, "ram": 1, "disk": 5}, is_free=True) == {"cpu": 500, "ram": 1000, "disk": 5000}
 
 
 def routed(method: str, path: str) -> str:
