@@ -17,7 +17,7 @@ from shared.db.statements import Statement
 from shared.db.tables import Job
 from shared.errors import InvalidRequest
 from shared.names import JobId
-from shared.placement import HARDWARE, NotEnough, Usage, complete, grant, lacking, may_use
+from shared.placement import HARDWARE, NotEnough, Usage, complete, gates, grant, lacking, may_use
 
 OWNERS_AT_ONCE = 100
 TRIES = 10
@@ -130,7 +130,13 @@ def _suitable(job: Job, environments: Sequence[Document]) -> list[Document]:
     """The environments, of those offered here, that could ever take the job."""
     wanted = job.requested_environment_id
     named = [each for each in environments if wanted is None or each["id"] == wanted]
-    return [each for each in named if may_use(each, job.owner, job.is_free) and _could_fit(job, each)]
+    return [each for each in named if _is_open(job, each) and _could_fit(job, each)]
+
+
+def _is_open(job: Job, environment: Document) -> bool:
+    """Whether the owner is let in; by tokens held, it was when the job was started for this very environment."""
+    is_asked = job.requested_environment_id is not None and bool(gates(environment, job.is_free))
+    return is_asked or may_use(environment, job.owner, job.is_free)
 
 
 def _could_fit(job: Job, environment: Document) -> bool:

@@ -9,6 +9,7 @@ from handlers import (
     file_info,
     free_start,
     healthz,
+    initialize_compute,
     invalidate_token,
     job_provision,
     job_publish_result,
@@ -22,13 +23,15 @@ from handlers import (
     readyz,
     result,
     root,
+    start_compute,
     status,
     stop,
 )
 from shared.web import Entry
 
 MODULES = (
-    root, healthz, readyz, metrics, nonce, create_token, invalidate_token, environments, jobs, free_start, status, stop,
+    root, healthz, readyz, metrics, nonce, create_token, invalidate_token, environments, jobs, initialize_compute,
+    start_compute, free_start, status, stop,
     result, logs, events, file_info, encrypt, encrypt_file, node_status, node_logs, job_provision, job_status_update,
     job_publish_result,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from shared import assets
 from shared.errors import InvalidRequest
 from shared.file_objects import Decrypt, FileObject, parse_files, with_userdata
 from shared.start_fields import amounts, checked_metadata, lower_addresses, seconds, shown_container, texts
@@ -19,7 +20,7 @@ def from_body(body: Mapping[str, Any], decrypt: Decrypt) -> Workflow:
         algorithm=_algorithm(body["algorithm"], decrypt),
         inputs=inputs,
         environment_id=body["environment"],
-        wanted=amounts(body.get("resources")),
+        wanted=amounts(_resources(body)),
         max_duration_s=seconds(body.get("maxJobDuration")),
         registry_auth=body.get("encryptedDockerRegistryAuth") or None,
     )
@@ -31,6 +32,12 @@ def from_body(body: Mapping[str, Any], decrypt: Decrypt) -> Workflow:
         output=body.get("output") or None,
         queue_max_wait_s=int(body.get("queueMaxWaitTime") or 0),
     )
+
+
+def _resources(body: Mapping[str, Any]) -> Any:
+    """The amounts beside the payment, as a start has them, else those in it, as a quote has."""
+    beside = body.get("resources")
+    return (body.get("payment") or {}).get("resources") if beside is None else beside
 
 
 def _input(place: int, entry: Mapping[str, Any], decrypt: Decrypt) -> InputRequest:
@@ -61,9 +68,11 @@ def _algorithm(entry: Mapping[str, Any], decrypt: Decrypt) -> AlgorithmRequest:
 
 
 def _files(entry: Mapping[str, Any], path: str, decrypt: Decrypt) -> tuple[FileObject, ...]:
+    if not entry.get("fileObject") and entry.get("documentId"):
+        assets.files(entry["documentId"], path)
     if not entry.get("fileObject"):
         raise InvalidRequest(
-            f"{path}.fileObject: this field is required: this node resolves no DIDs", path=f"{path}.fileObject"
+            f"{path}.fileObject: this field is required where there is no DID", path=f"{path}.fileObject"
         )
     files = parse_files(entry["fileObject"], f"{path}.fileObject", decrypt)
     return with_userdata(files, entry.get("userdata"), f"{path}.userdata")

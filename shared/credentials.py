@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from shared.db import nonces, pod_nonces, tokens
+from shared.db.connection import session
 from shared.errors import Unauthorized
+from shared.escrow.words import Chain, Chains
 from shared.names import Address, JobId
 from shared.secrets import NodeKeys
 from shared.signatures import is_same_address
@@ -33,6 +35,16 @@ class Asked:
     node_address: str
     keys: NodeKeys
     now_ms: int
+    chains: Chains = field(default_factory=dict)
+    "Where contract wallets are asked whether a signature is theirs."
+
+    def chain(self) -> Chain | None:
+        """The chain the call names, else the first that is set; null where there is none."""
+        payment = self.fields.get("payment")
+        named = self.fields.get("chainId") or (payment.get("chainId") if isinstance(payment, dict) else None)
+        if str(named).isdecimal() and int(str(named)) in self.chains:
+            return self.chains[int(str(named))]
+        return next((self.chains[chain_id] for chain_id in self.chains), None)
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,14 @@ class Signer:
     pod_nonce: str = ""
     digest: str = ""
     "SHA-256 that the body must have; set for pods only."
+
+    def check(self) -> None:
+        """Refuse a nonce that was used before, without using it up. Raises: Unauthorized."""
+        if self.nonce is None:
+            return
+        with session():
+            if self.nonce <= nonces.last_used(self.address):
+                raise Unauthorized(f"nonce: {self.nonce} is not a valid nonce")
 
     def spend(self) -> None:
         """Use up the nonce, if there is one. Raises: Unauthorized if it was used before."""
@@ -83,7 +103,9 @@ def read_nonce(text: str) -> int:
 def token_address(asked: Asked, token: str, wanted: str) -> Address:
     """Return the address a good token speaks for. Raises: Unauthorized."""
     claims = parse_token(asked.keys.token, token)
-    if not tokens.is_valid(token.removeprefix("Bearer ").strip(), asked.now_ms):
+    with session():
+        is_valid = tokens.is_valid(token.removeprefix("Bearer ").strip(), asked.now_ms)
+    if not is_valid:
         raise Unauthorized("Invalid token")
     if wanted and not is_same_address(claims.address, wanted):
         raise Unauthorized("Authenticated address does not match the requested address")

@@ -11,6 +11,8 @@ SERVICE_ENDPOINTS: dict[str, tuple[str, str]] = {
     "encryptFile": ("POST", "/api/services/encryptFile"),
     "fileInfo": ("POST", "/api/services/fileInfo"),
     "computeEnvironments": ("GET", "/api/services/computeEnvironments"),
+    "initializeCompute": ("POST", "/api/services/initializeCompute"),
+    "computeStart": ("POST", "/api/services/compute"),
     "freeCompute": ("POST", "/api/services/freeCompute"),
     "computeStop": ("PUT", "/api/services/compute"),
     "computeStatus": ("GET", "/api/services/compute"),
@@ -26,7 +28,7 @@ SERVICE_ENDPOINTS: dict[str, tuple[str, str]] = {
 
 NOT_BUILT = frozenset(
     {
-        "initializeCompute", "startCompute", "stopJob", "download", "decryptDDO", "getDDO", "query", "detailedStatus",
+        "stopJob", "download", "decryptDDO", "getDDO", "query", "detailedStatus",
         "findDDO", "getFees", "validateDDO", "stopNode", "reindexTx", "reindexChain", "handleIndexingThread",
         "collectFees", "PolicyServerPassthrough", "initializePSVerification", "getP2PPeer", "getP2PPeers",
         "getP2PNetworkStats", "findPeer", "fetchConfig", "pushConfig", "getAccessList", "searchAccessList",
@@ -37,5 +39,5 @@ NOT_BUILT = frozenset(
 )  # fmt: skip
 "Commands of the field's nodes that this one knows of and does not have."
 
-NOT_BUILT_ROUTES = frozenset({("POST", "/api/services/compute"), ("DELETE", "/api/services/compute")})
+NOT_BUILT_ROUTES = frozenset({("DELETE", "/api/services/compute")})
 "Methods of the field's nodes that this one does not have, at paths it does have."

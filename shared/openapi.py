@@ -20,12 +20,14 @@ SIGNERS = {
 
 _STARTED = "$response.body#/0/jobId"
 _WHOSE = {"consumerAddress": "$response.body#/0/owner", "jobId": _STARTED}
+_AFTER_START: dict[str, Any] = {
+    "status": {"operationId": "getComputeStatus", "parameters": _WHOSE},
+    "stop": {"operationId": "stopCompute", "parameters": _WHOSE},
+    "events": {"operationId": "getComputeEvents", "parameters": {"jobId": _STARTED}},
+}
 LINKS: dict[str, dict[str, Any]] = {
-    "freeStartCompute": {
-        "status": {"operationId": "getComputeStatus", "parameters": _WHOSE},
-        "stop": {"operationId": "stopCompute", "parameters": _WHOSE},
-        "events": {"operationId": "getComputeEvents", "parameters": {"jobId": _STARTED}},
-    },
+    "startCompute": _AFTER_START,
+    "freeStartCompute": _AFTER_START,
     "getComputeStatus": {
         "result": {
             "operationId": "getComputeResult",

@@ -17,6 +17,9 @@ HARDWARE = ""
 "Where what environments share is held."
 Amounts = Mapping[str, int]
 "Resource id → thousandths."
+Held = frozenset[tuple[int, str]]
+"Contracts of token-gated lists: (chain id, lower-case address)."
+NOTHING_HELD: Held = frozenset()
 
 
 class NotEnough(InvalidRequest):
@@ -185,21 +188,39 @@ def _check_free(environment: Mapping[str, Any], amounts: Amounts, usage: Usage) 
         raise NotEnough("Too many running free jobs ")
 
 
-def may_use(environment: Mapping[str, Any], owner: str, is_free: bool) -> bool:
+def may_use(environment: Mapping[str, Any], owner: str, is_free: bool, held: Held = NOTHING_HELD) -> bool:
     """Whether the address is let in by the environment's own list, and for free jobs by the free list too.
 
-    Token-gated lists (`accessLists`) need a chain; without one nobody is let in by them.
+    `held` are the contracts of token-gated lists of which the address is known to hold a token.
     """
-    rules = [environment.get("access")]
-    if is_free:
-        rules.append((environment.get("free") or {}).get("access"))
-    return all(_lets_in(rule, owner) for rule in rules)
+    return all(_lets_in(rule, owner, held) for rule in _rules(environment, is_free))
 
 
-def _lets_in(access: Mapping[str, Any] | None, owner: str) -> bool:
+def gates(environment: Mapping[str, Any], is_free: bool) -> Held:
+    """The contracts whose holders the environment lets in."""
+    return frozenset(each for rule in _rules(environment, is_free) for each in _contracts(rule))
+
+
+def _rules(environment: Mapping[str, Any], is_free: bool) -> list[Mapping[str, Any] | None]:
+    free = (environment.get("free") or {}).get("access") if is_free else None
+    return [environment.get("access"), free]
+
+
+def _contracts(access: Mapping[str, Any] | None) -> Held:
+    lists = (access or {}).get("accessLists") or []
+    return frozenset(
+        (int(chain_id), str(contract).lower())
+        for each in lists
+        for chain_id, contracts in each.items()
+        for contract in contracts
+    )
+
+
+def _lets_in(access: Mapping[str, Any] | None, owner: str, held: Held) -> bool:
     if not access or not (access.get("addresses") or access.get("accessLists")):
         return True
-    return owner.lower() in {str(address).lower() for address in access.get("addresses") or []}
+    is_listed = owner.lower() in {str(address).lower() for address in access.get("addresses") or []}
+    return is_listed or bool(_contracts(access) & held)
 
 
 def duration(environment: Mapping[str, Any], requested_s: int | None, is_free: bool) -> int:

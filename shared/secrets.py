@@ -33,6 +33,11 @@ class NodeKeys:
         return cls(hkdf_sha256(private_key, b"c2d/at-rest"), hkdf_sha256(private_key, b"c2d/token"))
 
     @classmethod
+    def of(cls, secrets_key: str | None, private_key: bytes | None) -> NodeKeys:
+        """The keys for data at rest and tokens, whichever of the two settings gives them."""
+        return cls.from_private_key(private_key or b"") if secrets_key is None else cls.from_secrets_key(secrets_key)
+
+    @classmethod
     def from_secrets_key(cls, text: str) -> NodeKeys:
         """Read C2D_SECRETS_KEY: both keys, 64 bytes as 128 hex characters. Raises: SettingsError."""
         try:

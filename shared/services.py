@@ -13,6 +13,7 @@ from shared.addresses import address_of, public_key_of
 from shared.db import nodes
 from shared.db.connection import open_database, session
 from shared.errors import NotAvailable, Unavailable
+from shared.escrow import Chains, open_chains
 from shared.rate_limit import OneEach, RateLimit
 from shared.secrets import NodeKeys
 from shared.settings import HandlerSettings
@@ -41,6 +42,8 @@ class Services:
     wakeups: Wakeups = field(default_factory=Wakeups)
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     looks: OneEach = field(default_factory=OneEach)
+    chains: Chains = field(default_factory=dict, repr=False)
+    "By chain id; each is opened, its libraries loaded, when first asked for."
     checks_replies: bool = False
     "Hold every JSON reply against its schema: for tests and development, since it costs more than the reply."
 
@@ -58,10 +61,15 @@ class Services:
         return cls(
             settings=settings,
             storage=open_storage(settings.storage_url),
-            keys=keys_of(settings),
+            keys=NodeKeys.of(settings.secrets_key, settings.private_key),
             rates=RateLimit(settings.rate_limit),
             streams=StreamSlots(settings.threads // 2),
+            chains=open_chains(settings.chains),
         )
+
+    def load_chains(self) -> None:
+        """Open every chain now, so that no call waits for the chains' libraries; asks none of them anything."""
+        list(self.chains.values())
 
     @property
     def is_guarded(self) -> bool:
@@ -90,10 +98,3 @@ class Services:
         if self.settings.private_key is None:
             raise NotAvailable("This process has no wallet key, so it cannot read what is encrypted for the node.")
         return ecies.decrypt(self.settings.private_key, bytes.fromhex(hex_text.removeprefix("0x")))
-
-
-def keys_of(settings: HandlerSettings) -> NodeKeys:
-    """The keys for data at rest and tokens, whichever of the two settings gives them."""
-    if settings.secrets_key is not None:
-        return NodeKeys.from_secrets_key(settings.secrets_key)
-    return NodeKeys.from_private_key(settings.private_key or b"")

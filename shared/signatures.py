@@ -18,6 +18,7 @@ __all__ = [
     "checksum",
     "command_hash",
     "command_text",
+    "hex_bytes",
     "is_same_address",
     "keccak256",
     "pod_message",
@@ -30,6 +31,7 @@ __all__ = [
     "verify_bound",
     "verify_command",
     "verify_pod",
+    "wallet_digests",
 ]
 
 
@@ -72,6 +74,23 @@ def sign_bound(private_key: bytes, nonce: int | str, command: str, node_address:
 def verify_bound(address: str, nonce: int | str, command: str, node_address: str, digest: str, signature: str) -> None:
     """Accept the stronger form: this node, this body. Raises: Unauthorized."""
     _verify_any(address, [bound_text(address, nonce, command, node_address, digest)], signature)
+
+
+def wallet_digests(text: str) -> tuple[bytes, bytes]:
+    """Give the two hashes of a signed text that contract wallets are asked about, as the field's nodes do.
+
+    Its own, and that of the text as a personal message.
+    """
+    raw = text.encode()
+    return keccak256(raw), keccak256(b"\x19Ethereum Signed Message:\n%d%s" % (len(raw), raw))
+
+
+def hex_bytes(signature: str) -> bytes:
+    """Read a signature of any length; empty where it is no hex."""
+    try:
+        return bytes.fromhex(signature.removeprefix("0x"))
+    except ValueError:
+        return b""
 
 
 def verify_pod(

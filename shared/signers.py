@@ -7,14 +7,14 @@ has any, so that a nonce is used exactly when something was decided under it.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 
-from shared.credentials import NOBODY, Asked, Signer, read_nonce, token_address
+from shared.consumer_signatures import signed_by
+from shared.credentials import NOBODY, Asked, Signer, token_address
 from shared.db import job_views
 from shared.errors import Unauthorized
-from shared.names import Address, JobId
-from shared.signatures import verify_bound, verify_command, verify_pod
+from shared.names import JobId
+from shared.signatures import verify_pod
 
 NO_CREDENTIALS = (
     "Invalid authentication, you need to provide either a token or an address, signature, message and nonce"
@@ -49,21 +49,11 @@ class Consumer:
         """Check the signature if there is one, which is final; else the token. Raises: Unauthorized."""
         address, nonce, signature = (asked.fields.get(name) for name in (self.address_field, "nonce", "signature"))
         if address and signature and nonce is not None:
-            return self._signed(asked, str(address), str(nonce), str(signature))
+            return signed_by(asked, self.texts, str(address), str(nonce), str(signature))
         token = asked.fields.get("authorization") or asked.header("authorization")
         if not token or not self.takes_token:
             raise Unauthorized(NO_CREDENTIALS)
         return Signer(token_address(asked, str(token), str(address or "")))
-
-    def _signed(self, asked: Asked, address: str, nonce: str, signature: str) -> Signer:
-        number = read_nonce(nonce)
-        who = Address(address.lower())
-        for text in self.texts:
-            with suppress(Unauthorized):
-                verify_command(address, number, text, signature)
-                return Signer(who, number)
-        verify_bound(address, number, self.texts[0], asked.node_address, asked.digest(), signature)
-        return Signer(who, number, is_bound=True)
 
 
 @dataclass(frozen=True)

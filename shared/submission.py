@@ -7,15 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from shared import command_form, eligibility, outputs, workflow
-from shared.db import environments, reservations, workflows
+from shared.db import environments, job_views, reservations, workflows
 from shared.db.environments import Offer
 from shared.db.workflows import Submission
-from shared.errors import CallerError, InvalidRequest, NotFound
+from shared.errors import InvalidRequest
 from shared.file_objects import Decrypt
 from shared.names import JobId, WorkflowId
 from shared.outputs import OutputTarget
-from shared.placement import NotEnough
+from shared.placement import NOTHING_HELD, Held, NotEnough, may_use
 from shared.strict_json import loads
+from shared.views import job_view
 from shared.workflow import JobRequest, Workflow
 
 
@@ -25,16 +26,51 @@ def read(body: Mapping[str, Any], decrypt: Decrypt) -> Workflow:
     return parsed if parsed.output is None else replace(parsed, output=_output(parsed, decrypt))
 
 
-def submit(submission: Submission) -> tuple[WorkflowId, list[JobId]]:
-    """Check, write, and admit; part of the caller's transaction. Raises: InvalidRequest, Forbidden, NotFound."""
+def submit(submission: Submission, held: Held = NOTHING_HELD) -> tuple[WorkflowId, list[JobId]]:
+    """Check, write, and admit; part of the caller's transaction. Raises: InvalidRequest, Forbidden, NotFound.
+
+    `held`: contracts of access lists of which the owner holds a token.
+    """
     offers = environments.offers(submission.at_ms)
+    documents = [offer.document for offer in offers]
     parsed = submission.workflow
-    for place, job in enumerate(parsed.jobs):
-        _check_job(submission, job, place, offers)
-    workflow_id, ids = workflows.insert(submission)
-    if parsed.door == "command" and parsed.queue_max_wait_s == 0:
-        _admit_now(ids[0], parsed.jobs[0], offers, submission.at_ms)
+    found = [
+        eligibility.of_place(parsed, place, documents, submission.owner, is_free=submission.is_free, held=held)
+        for place in range(len(parsed.jobs))
+    ]
+    jobs = [_gated(job, each, submission) for job, each in zip(parsed.jobs, found, strict=True)]
+    workflow_id, ids = workflows.insert(replace(submission, workflow=replace(parsed, jobs=tuple(jobs))))
+    if is_immediate(parsed):
+        offer = offer_of(parsed.jobs[0], offers)
+        reservations.admit(ids[0], offer.engine, [offer.document], submission.at_ms)
     return workflow_id, ids
+
+
+def is_immediate(workflow: Workflow) -> bool:
+    """Whether there must be room at once: ocean-node's form with no time to wait."""
+    return workflow.door == "command" and workflow.queue_max_wait_s == 0
+
+
+def offer_of(job: JobRequest, offers: Sequence[Offer]) -> Offer:
+    """The offer a job names, which takes work now. Raises: NotEnough."""
+    offer = next(each for each in offers if each.id == job.environment_id)
+    if not offer.takes_work:
+        raise NotEnough("The environment takes no new work now; try again later, or set queueMaxWaitTime.")
+    return offer
+
+
+def records(workflow: Workflow, workflow_id: WorkflowId, ids: Sequence[JobId]) -> list[dict[str, Any]]:
+    """Show the jobs of a workflow that was just written, in the order they were sent."""
+    rows = sorted(job_views.get_workflow(workflow_id), key=lambda row: ids.index(row.job.job_id))
+    prefix = (workflow.jobs[0].environment_id or "").partition("-")[0] if workflow.door == "command" else ""
+    return [job_view(row, is_known=True, shows_metadata=True, prefix=prefix) for row in rows]
+
+
+def check_logins(workflow: Workflow, decrypt: Decrypt) -> None:
+    """Open every registry login once, so that a wrong one is told before all else. Raises: InvalidRequest."""
+    for job in workflow.jobs:
+        if job.registry_auth is not None:
+            login(decrypt, job.registry_auth)
 
 
 def login(decrypt: Decrypt, encrypted: str) -> Any:
@@ -61,30 +97,7 @@ def _output(parsed: Workflow, decrypt: Decrypt) -> dict[str, Any]:
     return document
 
 
-def _check_job(submission: Submission, job: JobRequest, place: int, offers: Sequence[Offer]) -> None:
-    """Refuse a job that no environment it may run on could ever take."""
-    is_exact = submission.workflow.door == "workflow"
-    path = f"workflow[{place}]" if is_exact else ""
-    named = [offer for offer in offers if job.environment_id in (None, offer.id)]
-    if job.environment_id is not None and not named:
-        raise NotFound(
-            f"Invalid C2D Environment: this node offers no {job.environment_id}", path=_at(path, "environment")
-        )
-    try:
-        eligibility.candidates(
-            [offer.document for offer in named], job, submission.owner, is_free=submission.is_free, is_exact=is_exact
-        )
-    except CallerError as error:
-        raise type(error)(f"{path}: {error.detail}" if path else error.detail, path=path or None) from error
-
-
-def _at(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _admit_now(job_id: JobId, job: JobRequest, offers: Sequence[Offer], at_ms: int) -> None:
-    """Reserve what the job needs before answering, or refuse it. Raises: NotEnough."""
-    offer = next(each for each in offers if each.id == job.environment_id)
-    if not offer.takes_work:
-        raise NotEnough("The environment takes no new work now; try again later, or set queueMaxWaitTime.")
-    reservations.admit(job_id, offer.engine, [offer.document], at_ms)
+def _gated(job: JobRequest, found: Sequence[Mapping[str, Any]], submission: Submission) -> JobRequest:
+    """Name the environment of a job that only a token lets in: passes, which ask no chain, take that for granted."""
+    is_open = any(may_use(each, submission.owner, submission.is_free) for each in found)
+    return job if job.environment_id is not None or is_open else replace(job, environment_id=found[0]["id"])

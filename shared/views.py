@@ -11,6 +11,7 @@ from shared.db.environments import EngineRow, Live, Offer
 from shared.db.job_views import JobRow
 from shared.db.result_views import ResultFile
 from shared.lifecycle import WIRE, JobStatus
+from shared.payment_view import payment_view, priced
 from shared.placement import Usage, from_milli, to_milli
 
 LOG_NAMES = frozenset(
@@ -46,7 +47,7 @@ def job_view(row: JobRow, *, is_known: bool, shows_metadata: bool, prefix: str =
         "environment": job.environment_id or job.requested_environment_id or "",
         "maxJobDuration": job.max_duration_s or job.requested_duration_s or 0,
         "stopRequested": bool(job.stop_requested),
-        "resources": job.resources or [{"id": name, "amount": amount} for name, amount in job.wanted.items()],
+        "resources": priced(job.resources or _wanted(job), job.job_id, row.paid),
         "isFree": bool(job.is_free),
         "algoStartTimestamp": seconds_text(job.started_at_ms),
         "algoStopTimestamp": seconds_text(job.stopped_at_ms),
@@ -56,9 +57,13 @@ def job_view(row: JobRow, *, is_known: bool, shows_metadata: bool, prefix: str =
         "metadata": workflow.metadata if shows_metadata or is_known else None,
         "additionalViewers": workflow.viewers if is_known else None,
         "terminationDetails": _termination(job, is_known),
-        "payment": None,
+        "payment": payment_view(row.paid),
         "queueMaxWaitTime": workflow.queue_max_wait_s,
     }
+
+
+def _wanted(job: Any) -> list[dict[str, Any]]:
+    return [{"id": name, "amount": amount} for name, amount in job.wanted.items()]
 
 
 def results_view(files: Iterable[ResultFile], *, is_known: bool) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared import assets
 from shared.errors import InvalidRequest
 from shared.file_objects import Decrypt, FileObject, parse_files
 from shared.names import JobId
@@ -171,8 +172,10 @@ COMPUTE = {"cpu": "cpu", "ram": "ram", "disc": "disk"}
 def _input(entry: Mapping[str, Any], path: str, decrypt: Decrypt) -> InputRequest:
     earlier = entry.get("fromJob", entry.get("previousStage"))
     files = entry.get("files")
+    if earlier is None and files is None and entry.get("did"):
+        assets.files(entry["did"], path)
     if (earlier is None) == (files is None):
-        hint = "give either files or fromJob" if files else "give files (this node resolves no DIDs) or fromJob"
+        hint = "give either files or fromJob" if files else "give files or fromJob"
         raise _wrong(path, hint)
     return InputRequest(
         index=int(entry["index"]),

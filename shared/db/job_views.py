@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from peewee import fn
-
 from shared.db import jobs
 from shared.db.among import among
+from shared.db.payment_views import Paid, of_lock, of_workflows
 from shared.db.result_views import ResultFile, results_of_jobs
 from shared.db.statements import Statement
 from shared.db.tables import Dependency, Job, Workflow
@@ -31,6 +30,7 @@ class JobRow:
     workflow: Any
     run_after: tuple[str, ...] = ()
     results: tuple[ResultFile, ...] = field(default=())
+    paid: Paid | None = None
 
     def is_for(self, address: str) -> bool:
         """Whether the address is the owner or a viewer."""
@@ -129,7 +129,7 @@ def _conditions(wanted: Wanted) -> Iterable[Any]:
     if wanted.owners:
         yield Job.owner.in_([owner.lower() for owner in wanted.owners])
     if wanted.lock_tx is not None:
-        yield fn.COALESCE(Job.finished_at_ms, 0) < 0  # no job has a lock before there are payments
+        yield Job.workflow_id.in_(of_lock(wanted.lock_tx))
     if wanted.environments:
         yield Job.environment_id.in_(wanted.environments) | Job.requested_environment_id.in_(wanted.environments)
     if wanted.finished_since_ms is not None:
@@ -139,19 +139,21 @@ def _conditions(wanted: Wanted) -> Iterable[Any]:
 
 
 def _with_all(jobs: list[Any]) -> list[JobRow]:
-    """Join workflows, dependencies and results: four queries for any number of jobs."""
+    """Join workflows, dependencies, results and payments: a handful of queries for any number of jobs."""
     ids = [job.job_id for job in jobs]
     workflows = {row.workflow_id: row for row in among(Workflow, "workflow_id", {job.workflow_id for job in jobs})}
     after: dict[str, list[str]] = {}
     for row in among(Dependency, "job_id", ids):
         after.setdefault(row.job_id, []).append(row.after_job_id)
     results = results_of_jobs(ids, [job.job_id for job in jobs if job.finished_at_ms is None])
+    money = of_workflows({job.workflow_id for job in jobs if not job.is_free})
     return [
         JobRow(
             job,
             workflows[job.workflow_id],
             tuple(sorted(after.get(job.job_id, []))),
             tuple(results.get(job.job_id, [])),
+            money.get(job.workflow_id),
         )
         for job in jobs
     ]

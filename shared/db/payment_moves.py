@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.db import moves, queue
+from shared.db import moves, queue, reservations
 from shared.db.connection import lock_rows, transaction
 from shared.db.payment_tables import Payment
 from shared.db.tables import Job
 from shared.db.watch import notify
 from shared.lifecycle import JobStatus
+from shared.names import JobId
 from shared.payment_states import PaymentState, check_payment_move
 
 _LOCKING = (PaymentState.LOCK_PREPARED, PaymentState.LOCK_SENT)
@@ -44,4 +45,5 @@ def _release(workflow_id: str, at_ms: int) -> None:
     jobs = list(lock_rows(Job.select().where(waiting).order_by(Job.job_id)))
     for job in jobs:
         Job.update(unmet=Job.unmet - 1).where(Job.job_id == job.job_id).execute()
-        queue.make_ready(job.job_id, at_ms)
+        if not reservations.admit_held(JobId(job.job_id), at_ms):
+            queue.make_ready(job.job_id, at_ms)

@@ -72,28 +72,65 @@ def admit(job_id: JobId, engine: str, environments: Sequence[Mapping[str, Any]],
     Null where the job is no longer in line. Raises: NotEnough where none has room now (nothing is written).
     """
     with transaction():
-        lock_rows(Engine.select(Engine.name).where(Engine.name == engine)).execute()
+        job = _in_queue(job_id, engine)
+        if job is None or job.unmet or job.stop_requested:
+            return None
+        granted = _grant(job, engine, environments)
+        _leave_queue(job, at_ms)
+    return granted
+
+
+def hold(job_id: JobId, engine: str, environments: Sequence[Mapping[str, Any]]) -> Grant | None:
+    """Reserve for a job that must wait for its payment first; it stays in the queue, and nothing is due.
+
+    Null where the job is no longer in the queue. Raises: NotEnough where there is no room now (nothing is written).
+    """
+    with transaction():
+        job = _in_queue(job_id, engine)
+        return None if job is None else _grant(job, engine, environments)
+
+
+def admit_held(job_id: JobId, at_ms: int) -> bool:
+    """Move a job with nothing left to wait for, and for which room is held, out of the queue. False: it is no such."""
+    with transaction():
         job = _LOCKED.first(job_id=job_id)
         if job is None or job.status != JobStatus.QUEUED or job.unmet or job.stop_requested:
-            return None
-        granted = _first_fit(job, environments, usage(engine))
-        _reserve(job, engine, granted)
-        to = JobStatus.BUILDING_IMAGE if job.algorithm.get("hasDockerfile") else JobStatus.PULLING_IMAGE
-        check_move(JobStatus(job.status), to)
-        Job.update(
-            engine=engine,
-            environment_id=granted.environment_id,
-            resources=granted.resources(),
-            max_duration_s=granted.max_duration_s,
-            status=to.value,
-            admitted_at_ms=at_ms,
-            due_at_ms=at_ms,
-            lease_token=None,
-            lease_until_ms=0,
-        ).where(Job.job_id == job_id).execute()
-        events.insert_event(job_id, job.workflow_id, events.MOVE, to, at_ms)
-        queue.end_turn(job.owner, at_ms)
+            return False
+        if not Reservation.select().where(Reservation.job_id == job_id).exists():
+            return False
+        _leave_queue(job, at_ms)
+    return True
+
+
+def _in_queue(job_id: JobId, engine: str) -> Any:
+    """Lock the engine's promises, then the job; null where it is not queued."""
+    lock_rows(Engine.select(Engine.name).where(Engine.name == engine)).execute()
+    job = _LOCKED.first(job_id=job_id)
+    return None if job is None or job.status != JobStatus.QUEUED else job
+
+
+def _grant(job: Any, engine: str, environments: Sequence[Mapping[str, Any]]) -> Grant:
+    """Promise the first fit to the job and write down what it gets. Raises: NotEnough."""
+    granted = _first_fit(job, environments, usage(engine))
+    _reserve(job, engine, granted)
+    Job.update(
+        engine=engine,
+        environment_id=granted.environment_id,
+        resources=granted.resources(),
+        max_duration_s=granted.max_duration_s,
+    ).where(Job.job_id == job.job_id).execute()
     return granted
+
+
+def _leave_queue(job: Any, at_ms: int) -> None:
+    """Move a job that has its room to its first phase; its owner had a turn."""
+    to = JobStatus.BUILDING_IMAGE if job.algorithm.get("hasDockerfile") else JobStatus.PULLING_IMAGE
+    check_move(JobStatus(job.status), to)
+    Job.update(status=to.value, admitted_at_ms=at_ms, due_at_ms=at_ms, lease_token=None, lease_until_ms=0).where(
+        Job.job_id == job.job_id
+    ).execute()
+    events.insert_event(job.job_id, job.workflow_id, events.MOVE, to, at_ms)
+    queue.end_turn(job.owner, at_ms)
 
 
 def _first_fit(job: Job, environments: Sequence[Mapping[str, Any]], now: Usage) -> Grant:

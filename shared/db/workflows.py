@@ -36,6 +36,8 @@ class Submission:
     box: SecretBox
     decrypt_login: Callable[[str], Any]
     "Open a registry login that was encrypted for the node."
+    is_held: bool = False
+    "Its jobs wait for a payment's lock as well: one thing more that is unmet."
 
 
 def insert(submission: Submission) -> tuple[WorkflowId, list[JobId]]:
@@ -47,7 +49,7 @@ def insert(submission: Submission) -> tuple[WorkflowId, list[JobId]]:
         _insert_workflow(submission, workflow_id)
         for place, job in enumerate(workflow.jobs):
             earlier = [_id_of(each, ids) for each in job.run_after]
-            unmet = len(earlier) - _already_succeeded(job, place, ids, submission.owner)
+            unmet = len(earlier) - _already_succeeded(job, place, ids, submission.owner) + submission.is_held
             _insert_job(submission, workflow_id, job, ids[job.index], unmet)
             _insert_belongings(submission, job, ids, earlier)
             events.insert_event(ids[job.index], workflow_id, events.MOVE, JobStatus.QUEUED, submission.at_ms)

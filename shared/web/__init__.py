@@ -54,7 +54,10 @@ def app_factory(command: Command, respond: Callable[[Call], Reply]) -> AppFactor
 
 def build_app(entries: Iterable[Entry], services: Services | None = None) -> falcon.App[Any, Any]:
     """Make one WSGI app of commands; settings are read here where no services are given."""
+    entries = tuple(entries)
     services = services or Services.from_environment()
+    if any(entry.command.asks_chains for entry in entries):
+        services.load_chains()
     watch = guard.Guard(services.settings, services.rates, services.is_guarded)
     app: falcon.App[Any, Any] = falcon.App(middleware=[watch])
     app.req_options.strip_url_path_trailing_slash = True
@@ -113,9 +116,11 @@ def _respond(entry: Entry, call: Call, incoming: Incoming) -> Reply:
     command = call.command
     if isinstance(command.signer, signers.Anyone) and command.rows is Rows.NONE:
         return entry.respond(call)
+    if not command.signer.is_before_body:
+        call = replace(call, signer=command.signer(_asked(command, call.services, incoming, call.body)))
+    if command.rows is Rows.LOOK:
+        return _looking(entry, call)
     with session():
-        if not command.signer.is_before_body:
-            call = replace(call, signer=command.signer(_asked(command, call.services, incoming, call.body)))
         if command.rows is Rows.WRITE:
             return _committed(entry, call)
         if not command.signer.is_before_body:
@@ -138,10 +143,22 @@ def _committed(entry: Entry, call: Call) -> Reply:
     raise refused
 
 
+def _looking(entry: Entry, call: Call) -> Reply:
+    """Let the command look before it writes; where it refuses, the nonce is used up alone."""
+    try:
+        return entry.respond(call)
+    except CallerError as error:
+        refused = error
+    with transaction():
+        call.signer.spend()
+    raise refused
+
+
 def _asked(command: Command, services: Services, incoming: Incoming, body: Mapping[str, Any]) -> Asked:
     return Asked(
-        command.name, body, incoming.header, incoming.digest, services.node.address, services.keys, services.now_ms()
-    )
+        command.name, body, incoming.header, incoming.digest, services.node.address, services.keys, services.now_ms(),
+        services.chains,
+    )  # fmt: skip
 
 
 def _check_reply(command: Command, services: Services, reply: Reply) -> None:

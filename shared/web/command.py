@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from shared.credentials import Policy, Signer
+from shared.db.connection import transaction
 from shared.services import Services
 from shared.web.incoming import Takes
 
@@ -21,6 +23,8 @@ class Rows(StrEnum):
     "The signer's nonce is used up first, by itself."
     WRITE = "write"
     "Everything it writes is one transaction with the signer's nonce; a refusal uses up the nonce alone."
+    LOOK = "look"
+    "It may look outside first, holding no session; then it writes all in one, `Call.together`. A refusal as above."
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Command:
     max_bytes: int
     also: tuple[str, ...] = ()
     "Further paths that clients use."
+    asks_chains: bool = False
+    "Its process loads the chains' libraries as it starts, where chains are set, so that no call waits for them."
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -88,6 +94,13 @@ class Call:
     def now_ms(self) -> int:
         """Unix milliseconds."""
         return self.services.now_ms()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Use up the signer's nonce and write, all or nothing (`Rows.LOOK`). Raises: Unauthorized."""
+        with transaction():
+            self.signer.spend()
+            yield
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
     ("a build", {"workflow": [workflow_job(algorithm={"container": {"image": "x", "dockerfile": "FROM x"}})]}, 400, ""),
     ("another scheme", {"workflow": [workflow_job(input=[{"index": 0, "files": FILE}])]}, 400, "url"),
     ("another type", {"workflow": [workflow_job(input=[{"index": 0, "files": {"type": "ipfs"}}])]}, 404, "files"),
-    ("a DID alone", {"workflow": [workflow_job(input=[{"index": 0, "did": "did:op:1"}])]}, 400, "workflow[0].input[0]"),
+    ("a DID alone", {"workflow": [workflow_job(input=[{"index": 0, "did": "did:op:1"}])]}, 404, "workflow[0].input[0]"),
     ("two inputs of one index", {"workflow": [workflow_job(input=[{"index": 0, "files": URL}] * 2)]}, 400, "input"),
     ("metadata too long", {"workflow": [workflow_job()], "metadata": {"a": "b" * 1024}}, 400, "metadata"),
     ("a viewer who is none", {"workflow": [workflow_job()], "additionalViewers": ["0x12"]}, 400, "Viewers[0]"),
