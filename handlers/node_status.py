@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from shared import signers
+from shared.addresses import checksum
 from shared.web import QUERY_BYTES, Call, Command, Reply, Rows, Takes, app_factory
 
 STARTED = time.monotonic()
@@ -23,10 +24,12 @@ def respond(call: Call) -> Reply:
     node, release = call.services.node, version("c2d-node")
     chains = [{"chainId": str(chain.chain_id), "network": chain.network} for chain in
               call.services.settings.chains]  # fmt: skip
+    escrows = {str(chain.chain_id): checksum(chain.escrow) for chain in call.services.settings.chains}
     storage = {"url": True, "arwave": False, "ipfs": False, "s3": False, "ftp": False}
     return Reply({
         "id": node.address, "publicKey": node.public_key, "friendlyName": "c2d", "address": node.address,
-        "version": release, "http": True, "p2p": False, "provider": chains, "indexer": [], "escrowAddress": {},
+        "version": release, "http": True, "p2p": False, "provider": chains, "indexer": [],
+        "escrowAddress": escrows,
         "supportedStorage": storage, "platform": machine(), "codeHash": hashlib.sha256(release.encode()).hexdigest(),
         "allowedAdmins": {"addresses": [], "accessLists": None}, "uptime": round(time.monotonic() - STARTED, 1),
         "persistentStorage": {"accessLists": []},

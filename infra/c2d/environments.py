@@ -27,7 +27,9 @@ def run(arguments: argparse.Namespace) -> int:
     screen.table(HEADS, [row(environment) for environment in environments])
     if not environments:
         screen.say("the node has no engine that reported its environments yet: is a pass running? (c2d doctor)")
-    screen.next("c2d submit FILE --follow")
+    is_sold = any(environment.get("fees") for environment in environments)
+    is_free = any(environment.get("free") for environment in environments) or not is_sold
+    screen.next(*["c2d submit FILE --follow"] * is_free, *["c2d quote FILE"] * is_sold)
     return 0
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from infra.c2d.jobs import PLAIN, STAGE_OF, STAGES
 from infra.c2d.money import payment_lines
 from infra.c2d.terminal import clean, size, span
 from infra.c2d.timeline import Board, Lane
-from shared.lifecycle import FINISHED
+from shared.lifecycle import FINISHED, JobStatus
 
 try:
     from rich.console import Group, RenderableType
@@ -48,7 +49,7 @@ class LiveBoard(Live):
                 words(lane),
             )
         total = span(max(0.0, time.time() - self._board.began))
-        money = payment_lines([lane.job.record for lane in self._board.lanes.values()], time.time())
+        money = payment_lines([told(lane) for lane in self._board.lanes.values()], time.time())
         foot = [*money, f"{total} since it was handed in; Ctrl-C leaves it running"]
         return Group(table, *(Text(line, style="dim") for line in foot))
 
@@ -61,6 +62,19 @@ class LiveBoard(Live):
         if lane.is_finished:
             return Text("━━ ✗ ━", style="red")
         return Text("waits", style="dim") if waits(lane) else self._spinner
+
+
+def told(lane: Lane) -> dict[str, Any]:
+    """The job's record with the times that events told: the record itself is only asked for at the end."""
+    record = dict(lane.job.record)
+    began = next((at for at, status in lane.moves if status is JobStatus.RUNNING), None)
+    ended = next((at for at, status in lane.moves if status is JobStatus.PUBLISHING or status in FINISHED), None)
+    if began is not None and not lane.job.is_finished:
+        record |= {"algoStartTimestamp": str(began), "algoStopTimestamp": str(ended or 0)}
+    if record.get("payment") and any(STAGE_OF[status] != "queue" for _, status in lane.moves):
+        state = {"lock_prepared": "locked", "lock_sent": "locked"}.get(str(record["payment"].get("state")))
+        record["payment"] = {**record["payment"], **({"state": state} if state else {})}
+    return record
 
 
 def waits(lane: Lane) -> bool:
