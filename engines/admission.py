@@ -79,6 +79,8 @@ def _is_full(line: Line) -> bool:
                 grant(each, {}, None, line.usage(), is_free)
             except NotEnough:
                 continue
+            except InvalidRequest:  # none that asks for nothing: whoever asks for more is looked at
+                return False
             return False
     return True
 

@@ -127,6 +127,25 @@ def test_more_owners_than_are_looked_at_at_once_starve_nobody() -> None:
     assert admitted(last) == [True]
 
 
+def test_an_engine_takes_again_once_it_is_no_longer_full() -> None:
+    offer("local", offered(cpu=1))
+    first, second = submit(job(0), job(1))
+    assert [admit_waiting("local", NOW) for _ in range(2)] == [1, 0]
+    finish(first)
+    assert admit_waiting("local", NOW + 1000) == 1
+    assert admitted(second) == [True]
+
+
+def test_an_environment_whose_least_shares_do_not_fit_each_other_takes_who_asks_for_more() -> None:
+    shares = offered(cpu=4)["resources"]
+    shares[0] = {**shares[0], "min": 1, "constraints": [{"id": "ram", "min": 0, "max": 1}]}
+    shares[1] = {**shares[1], "min": 4}
+    offer("local", offered(resources=shares, free={"maxJobDuration": 3600, "maxJobs": 5, "resources": shares}))
+    (wanting,) = submit(job(0, wanted={"cpu": 4, "ram": 4}))
+    assert admit_waiting("local", NOW) == 1
+    assert admitted(wanting) == [True]
+
+
 def test_a_draining_engine_takes_nothing() -> None:
     offer("local")
     offer("other")
