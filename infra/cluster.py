@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra import nginx
-from infra.routing import INFRA, PARAMETER, ROOT, STREAMING, Route, by_path, threads_of
+from infra.routing import INFRA, PARAMETER, ROOT, SIGNING, STREAMING, Route, by_path, threads_of
 
 KUBERNETES = INFRA / "kubernetes"
 INSIDE = frozenset({"metrics"})
 "Reached from inside the cluster alone: no route leads there."
-SIGNING = frozenset({"start_compute", "direct_command"})
-"Sign a payment's lock with the node's wallet; all others are given what they need to read, and no more."
 BUSY = frozenset({"root", "nonce", "status", "environments"})
 "Asked by every client before every call."
 QUIET = frozenset({"docs", "openapi", "node_logs", "metrics"})

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from infra import cluster, nginx
-from infra.routing import INFRA, Route, commands, routes, threads_of
+from infra.routing import INFRA, SIGNING, Route, commands, routes, threads_of
 
 HEAD = """\
 # One reverse proxy before the handlers, each of which is its own gunicorn on a unix socket:
@@ -26,7 +26,7 @@ SERVICE = """\
       - --config=infra/gunicorn.conf.py
       - --bind=unix:/run/c2d/{module}.sock
       - handlers.{module}:create_app()
-    environment: {{<<: *handler-environment, C2D_THREADS: "{threads}"}}
+    environment: {{<<: *handler-environment, C2D_THREADS: "{threads}"{wallet}}}
 """
 
 COMPOSE = """\
@@ -98,8 +98,15 @@ def configuration(found: list[Route]) -> str:
 
 def composition(modules: Iterable[str]) -> str:
     """The compose file: its fixed part, and a service for each handler."""
-    services = [SERVICE.format(module=module, threads=threads_of(module)) for module in modules]
+    services = [
+        SERVICE.format(module=module, threads=threads_of(module), wallet=wallet_of(module)) for module in modules
+    ]
     return COMPOSE.replace("HANDLERS\n", "".join(services))
+
+
+def wallet_of(module: str) -> str:
+    """The wallet's key, for who signs."""
+    return ', C2D_PRIVATE_KEY: "${C2D_PRIVATE_KEY:?}"' if module in SIGNING else ""
 
 
 def files() -> dict[Path, str]:

@@ -14,6 +14,8 @@ INFRA = Path(__file__).parent
 HANDLERS = INFRA.parent / "handlers"
 STREAMING = frozenset({"events", "logs", "result", "direct_command"})
 "Whoever answers with streams is given more threads."
+SIGNING = frozenset({"start_compute", "direct_command"})
+"Sign a payment's lock with the node's wallet; all others are given what they need to read, and no more."
 ROOT = "root"
 "Answers whatever nobody else serves: 404 as JSON."
 PARAMETER = re.compile(r"\{[^}]+\}")

@@ -10,8 +10,8 @@ import yaml
 
 from engines.drivers.base import Capabilities
 from engines.environments import documents
-from infra.cluster import INSIDE, KUBERNETES, SIGNING, name_of
-from infra.routing import PARAMETER, commands
+from infra.cluster import INSIDE, KUBERNETES, name_of
+from infra.routing import PARAMETER, SIGNING, commands
 from shared.engine_config import parse_engines
 from shared.placement import complete
 
