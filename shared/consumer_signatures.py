@@ -22,11 +22,12 @@ from shared.signatures import (
 def signed_by(asked: Asked, texts: Iterable[str], address: str, nonce: str, signature: str) -> Signer:
     """Check a signature over one of the command texts; the first is the stronger form's. Raises: Unauthorized."""
     number, texts = read_nonce(nonce), tuple(texts)
-    who, digest = Address(address.lower()), asked.digest()
+    who = Address(address.lower())
     for text in texts:
         with suppress(Unauthorized):
             verify_command(address, number, text, signature)
             return Signer(who, number)
+    digest = asked.digest()
     with suppress(Unauthorized):
         verify_bound(address, number, texts[0], asked.node_address, digest, signature)
         return Signer(who, number, is_bound=True)

@@ -8,7 +8,7 @@ from shared.errors import InvalidRequest
 from shared.escrow.words import Authorization, Fees, Funds
 from shared.names import Address
 
-SPARE_GAS = 5_000 * 20
+SPARE_GAS = 5_000 * 50
 "Each lock that others make meanwhile makes ours dearer by some 5,000."
 
 

@@ -121,11 +121,13 @@ def _looked(chain: Chain, wanted: Wanted) -> Lock:
         chain.authorization(wanted.token, wanted.payer, wanted.payee),
     )
     lock_checks.check(wanted, look)
+    now, coins_wei = chain.fees(), chain.coins(wanted.payee)
+    lock_checks.check_price(wanted, lock_checks.price(0, now, coins_wei, chain.config.most_fee_wei))
     try:
         gas = chain.gas(_call(chain, wanted, secrets.randbits(255) | 1), wanted.payee)
     except Reverted as error:
         raise LockRefused(error.detail) from error
-    price = lock_checks.price(gas, chain.fees(), chain.coins(wanted.payee), chain.config.most_fee_wei)
+    price = lock_checks.price(gas, now, coins_wei, chain.config.most_fee_wei)
     lock_checks.check_price(wanted, price)
     _ensure_signer(chain, wanted.payee)
     return Lock(chain, wanted, look, price)
