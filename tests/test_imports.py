@@ -15,8 +15,20 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("handlers", "shared", "engines", "pods", "infra")
 
-NEVER_AT_A_HANDLER = {"web3", "eth_account", "boto3", "botocore", "docker", "kubernetes", "rich", "requests", "moto"}
-NEVER_IN_A_POD = {*NEVER_AT_A_HANDLER, "peewee", "playhouse", "psycopg", "psycopg2", "sqlite3", "falcon", "jsonschema"}
+NEVER_AT_A_HANDLER = {
+    "web3",
+    "eth_account",
+    "boto3",
+    "botocore",
+    "docker",
+    "kubernetes",
+    "rich",
+    "requests",
+    "moto",
+    "psycopg",
+    "psycopg2",
+}
+NEVER_IN_A_POD = {*NEVER_AT_A_HANDLER, "peewee", "playhouse", "sqlite3", "falcon", "jsonschema"}
 
 
 def modules_of(package: str) -> list[str]:

@@ -15,6 +15,7 @@ from playhouse.migrations import Runner
 from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
 
 from shared.db.base import DATABASE
+from shared.db.driver import load_driver
 from shared.errors import SettingsError, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -57,6 +58,7 @@ def _open_sqlite(url: str, **pool: Any) -> Any:
 
 
 def _open_postgresql(url: str, **pool: Any) -> Any:
+    load_driver()
     url = f"postgresql:{url.partition(':')[2]}"  # the one spelling the driver takes for a whole address
     return PooledPostgresqlDatabase(url, prefer_psycopg3=True, stale_timeout=300, **pool)
 

@@ -15,17 +15,10 @@ import peewee
 
 from shared.db.base import DATABASE
 from shared.db.connection import is_postgresql
+from shared.db.driver import driver_errors
 
 CHANNEL = "c2d"
 TICK_S = 0.01
-_PSYCOPG: Any = getattr(peewee, "psycopg", None)  # imported by peewee where it is installed
-_LOST: tuple[type[Exception], ...] = (
-    peewee.DatabaseError,
-    sqlite3.Error,
-    OSError,
-    *((_PSYCOPG.Error,) if _PSYCOPG else ()),
-)
-"What a connection outside the pool raises when the database is gone."
 
 
 def notify() -> None:
@@ -44,7 +37,7 @@ class DatabaseWatch:
     def __enter__(self) -> DatabaseWatch:
         try:
             self._open()
-        except _LOST:
+        except _lost():
             self._wait = None  # the first wait tries again
         return self
 
@@ -60,7 +53,7 @@ class DatabaseWatch:
                 self._open()
                 return True
             return self._wait(timeout_s)
-        except _LOST:
+        except _lost():
             self._wait = None  # the database went away: what was missed meanwhile is found by looking
             time.sleep(min(timeout_s, 1.0))
             return True
@@ -108,3 +101,8 @@ class DatabaseWatch:
             return heard
 
         self._wait = wait
+
+
+def _lost() -> tuple[type[Exception], ...]:
+    """What a connection outside the pool raises when the database is gone."""
+    return (peewee.DatabaseError, sqlite3.Error, OSError, *driver_errors())
