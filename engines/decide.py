@@ -19,7 +19,11 @@ from shared.names import Phase
 RETRY_MS = 15_000
 "Between two tries to publish."
 LOOK_MS = 1_000
-"Between two looks at a running container: its log, its disk."
+"Between two looks at a container that has just started: its log, its disk."
+MOST_LOOK_MS = 3_000
+"Between two looks at one that has run for some minutes: each costs the engine some calls, and nobody sees the wait."
+LOOKS_SLOWER = 60
+"The wait is this part of the time it has run, between those two."
 LAST_WORDS_MS = 5_000
 "A pod that has reported its failure is given this long to end by itself."
 GRACE_S = 10
@@ -156,7 +160,14 @@ def _while_algorithm_runs(job: JobView, seen: Seen, now_ms: int) -> list[Action]
         reason, detail = limit
         return [Record({"reason": reason.value, "reason_detail": detail}), Stop(Phase.RUN, GRACE_S)]
     saving: list[Action] = [] if is_saved(job, seen, Phase.PROVISION) else [SaveLog(Phase.PROVISION)]
-    return [*saving, ShipLog(Phase.RUN), Look(min(now_ms + LOOK_MS, job.deadline_ms or now_ms + LOOK_MS))]
+    look_at_ms = now_ms + _patience_ms(job, now_ms)
+    return [*saving, ShipLog(Phase.RUN), Look(min(look_at_ms, job.deadline_ms or look_at_ms))]
+
+
+def _patience_ms(job: JobView, now_ms: int) -> int:
+    """How long a running container need not be looked at; its end and a stop wake the pass anyway."""
+    ran_ms = now_ms - (job.started_at_ms or now_ms)
+    return max(LOOK_MS, min(ran_ms // LOOKS_SLOWER, MOST_LOOK_MS))
 
 
 def _limit_met(job: JobView, seen: Seen, now_ms: int) -> tuple[Reason, str] | None:

@@ -21,7 +21,7 @@ from engines.actions import (
     Start,
     Stop,
 )
-from engines.decide import GRACE_S, LAST_WORDS_MS, LOOK_MS, RETRY_MS, RULES, decide
+from engines.decide import GRACE_S, LAST_WORDS_MS, LOOK_MS, MOST_LOOK_MS, RETRY_MS, RULES, decide
 from engines.job_view import GIB, JobView
 from engines.observation import ContainerSeen, ContainerState, Seen
 from engines.pod_rules import LOOK_MS as POD_LOOK_MS
@@ -157,6 +157,12 @@ TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
         [ShipLog(RUN), Look(NOW + LOOK_MS)]),
     ("the configuration log is saved while the algorithm runs", job(S.RUNNING, started_at_ms=NOW),
         seen(run=RUNNING, provision=GOOD), [SaveLog(PROVISION), ShipLog(RUN), Look(NOW + LOOK_MS)]),
+    ("one that has run for two minutes is looked at less often",
+        job(S.RUNNING, **{**started, "started_at_ms": NOW - 120_000}, max_duration_s=3600), seen(run=RUNNING),
+        [ShipLog(RUN), Look(NOW + 2000)]),
+    ("the longer it runs the less often it is looked at, up to a bound",
+        job(S.RUNNING, **{**started, "started_at_ms": NOW - 3_000_000}, max_duration_s=3600), seen(run=RUNNING),
+        [ShipLog(RUN), Look(NOW + MOST_LOOK_MS)]),
     ("the end of its time is not overslept", job(S.RUNNING, **{**started, "started_at_ms": NOW - 59_500}),
         seen(run=RUNNING), [ShipLog(RUN), Look(NOW + 500)]),
     ("out of time", job(S.RUNNING, **{**started, "started_at_ms": NOW - 60_000}), seen(run=RUNNING),
