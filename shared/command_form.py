@@ -36,8 +36,8 @@ def from_body(body: Mapping[str, Any], decrypt: Decrypt) -> Workflow:
 
 def _resources(body: Mapping[str, Any]) -> Any:
     """The amounts beside the payment, as a start has them, else those in it, as a quote has."""
-    beside = body.get("resources")
-    return (body.get("payment") or {}).get("resources") if beside is None else beside
+    beside, payment = body.get("resources"), body.get("payment")
+    return payment.get("resources") if beside is None and isinstance(payment, dict) else beside
 
 
 def _input(place: int, entry: Mapping[str, Any], decrypt: Decrypt) -> InputRequest:

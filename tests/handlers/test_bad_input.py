@@ -128,7 +128,7 @@ def test_what_is_not_built_is_said_in_json(quick: Api, method: str, path: str) -
 
 
 def test_commands_that_are_not_built_are_told_from_those_that_do_not_exist(quick: Api) -> None:
-    known, unknown = quick.direct("startCompute"), quick.direct("makeCoffee")
+    known, unknown = quick.direct("download"), quick.direct("makeCoffee")
     assert (known.status_code, known.json["code"]) == (404, "not_available")
     assert (unknown.status_code, unknown.json["error"]) == (400, 'Invalid or unrecognized command: "makeCoffee"')
     assert quick.direct("status", node="16Uiu2HAmSomebodyElse").json["code"] == "not_available"

@@ -105,6 +105,16 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("payment", [[], 5, {"resources": 5}, {"chainId": 1, "resources": [5]}, {"chainId": [1]}])
+def test_a_payment_that_makes_no_sense_is_no_fault_of_the_node(
+    quick_database: str, tmp_path: Path, payment: object
+) -> None:
+    paid = PaidApi(tmp_path / "data", quick_database)
+    for result in (paid.quote(command_body(payment=payment)), paid.pay(command_body(payment=payment))):
+        assert result.status_code == 400
+    assert paid.start(command_body(payment=payment)).status_code in (200, 400)
+
+
 @pytest.mark.parametrize(("case", "fields", "status", "said"), REFUSED, ids=[case for case, *_ in REFUSED])
 def test_quote_and_start_refuse_alike(
     quick_database: str, tmp_path: Path, case: str, fields: dict[str, Any], status: int, said: str
