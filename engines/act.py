@@ -54,6 +54,7 @@ class Act:
         self._context = context
         self._job_id = job_id
         self._token = token
+        self._made: dict[Phase, PhaseSpec] = {}
         self._verbs: dict[type, Callable[[Any, JobView], None]] = {
             EnsureImage: self._ensure_image,
             EnsureVolume: self._ensure_volume,
@@ -119,17 +120,18 @@ class Act:
             driver.ensure_created(spec)
 
     def _start(self, action: Start, job: JobView) -> None:
-        self._context.driver.start(self._spec(action.phase))
+        spec = self._made.get(action.phase) or self._spec(action.phase, self._row())
+        self._context.driver.start(spec)
 
     def _kept_spec(self, phase: Phase) -> PhaseSpec:
         """The phase's container; what is kept of it has no secret."""
-        spec = self._spec(phase)
+        row = self._row()
+        spec = self._made[phase] = self._spec(phase, row)
         shown = self._context.driver.manifest(spec.without_secrets())
-        self._write({"specs": {**self._row().specs, phase.value: shown}})
+        self._write({"specs": {**row.specs, phase.value: shown}})
         return spec
 
-    def _spec(self, phase: Phase) -> PhaseSpec:
-        row = self._row()
+    def _spec(self, phase: Phase, row: Job) -> PhaseSpec:
         order = read_order(row, self._context)
         if phase is Phase.RUN:
             return run_spec(order, row.specs.get(IMAGE) or image_of(order).reference)
