@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from shared.errors import InvalidRequest, SettingsError
 
 DOCKER_SOCKET = "/var/run/docker.sock"
 EXAMPLE = 'C2D_ENGINES=[{"name": "local", "type": "docker", "environments": [{"id": "main", "maxJobDuration": 3600}]}]'
+CHAINS_EXAMPLE = 'C2D_CHAINS=[{"chainId": 8996, "rpc": "http://localhost:8545", "escrow": "0x…"}]'
 TLS_FILES = {"ca": "caPath", "cert": "certPath", "key": "keyPath"}
 OCEAN_CONNECTION = ("socketPath", "host", "port", "protocol", "caPath", "certPath", "keyPath")
 
@@ -57,6 +58,19 @@ def parse_ocean_engines(text: str) -> tuple[EngineConfig, ...]:
         raise SettingsError(f"{variable} must be a list of objects. Example: {example}")
     engines = [_ocean_engine(place, entry) for place, entry in enumerate(document)]
     return parse_engines(json.dumps(engines), variable)
+
+
+def check_fees(engines: Iterable[EngineConfig], chain_ids: Collection[int]) -> None:
+    """Refuse prices on a chain that is not set, which nobody could ever pay. Raises: SettingsError."""
+    for engine in engines:
+        for place, environment in enumerate(engine.environments):
+            for chain_id in environment.get("fees") or {}:
+                if int(chain_id) not in chain_ids:
+                    named = environment.get("id", place)
+                    raise SettingsError(
+                        f"C2D_ENGINES: the environment {named!r} of {engine.name!r} has fees on chain {chain_id}, "
+                        f"which C2D_CHAINS does not have. Example: {CHAINS_EXAMPLE}"
+                    )
 
 
 def default_engine() -> EngineConfig:

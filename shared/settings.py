@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from shared import setting_values as values
 from shared.chain_config import parse_chains, parse_ocean_rpcs
-from shared.engine_config import EngineConfig, default_engine, parse_engines, parse_ocean_engines
+from shared.engine_config import EngineConfig, check_fees, default_engine, parse_engines, parse_ocean_engines
 from shared.errors import SettingsError
 from shared.escrow.words import ChainConfig
 
@@ -52,7 +52,9 @@ class NodeSettings:
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Read the environment, and `.env` below it. Raises: SettingsError."""
         given = values.with_dotenv(os.environ if environment is None else environment)
-        return cls(**cls._read(given))
+        made = cls(**cls._read(given))
+        check_fees(made.engines, [chain.chain_id for chain in made.chains])
+        return made
 
     @classmethod
     def _read(cls, given: Mapping[str, str]) -> dict[str, Any]:

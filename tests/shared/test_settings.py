@@ -115,3 +115,32 @@ def test_secrets_do_not_show_when_settings_are_printed(tmp_path: Path) -> None:
     shown = repr(handlers(tmp_path, C2D_DATABASE_URL="postgresql://c2d:hush@db/c2d", **given))
     assert KEY not in shown and "abab" not in shown and "hush" not in shown
     assert repr(bytes.fromhex(KEY)) not in shown
+
+
+TOKEN = "0x" + "de" * 20
+
+
+@pytest.mark.parametrize(
+    ("fees", "said"),
+    [
+        ({"8996": [{"feeToken": TOKEN, "prices": [{"id": "cpu", "price": 0.1}]}]}, "fees on chain 8996"),
+        ({"8996": [{"feeToken": "OCEAN", "prices": []}]}, "feeToken"),
+        ({"8996": [{"prices": []}]}, "feeToken"),
+        ({"8996": [{"feeToken": TOKEN, "prices": [{"id": "cpu", "price": -1}]}]}, "price"),
+        ({"mainnet": []}, "fees"),
+    ],
+)
+def test_prices_that_nobody_could_pay_stop_the_start(tmp_path: Path, fees: dict[str, object], said: str) -> None:
+    environments = [{"id": "main", "maxJobDuration": 60, "fees": fees}]
+    engines = json.dumps([{"name": "local", "type": "memory", "environments": environments}])
+    given = {"C2D_DATA_DIR": str(tmp_path), "C2D_PRIVATE_KEY": "11" * 32, "C2D_ENGINES": engines}
+    with pytest.raises(SettingsError, match=said):
+        HandlerSettings.from_environment(given)
+
+
+def test_prices_on_a_chain_that_is_set_are_good(tmp_path: Path) -> None:
+    fees = {"8996": [{"feeToken": TOKEN, "prices": [{"id": "cpu", "price": 0.1}]}]}
+    engines = json.dumps([{"name": "l", "type": "memory", "environments": [{"maxJobDuration": 60, "fees": fees}]}])
+    chains = json.dumps([{"chainId": 8996, "rpc": "http://localhost:8545", "escrow": TOKEN}])
+    given = {"C2D_DATA_DIR": str(tmp_path), "C2D_PRIVATE_KEY": "11" * 32, "C2D_ENGINES": engines, "C2D_CHAINS": chains}
+    assert HandlerSettings.from_environment(given).chains[0].chain_id == 8996
