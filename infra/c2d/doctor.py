@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from infra.c2d import checks, engine_checks
+from infra.c2d import chain_checks, checks, engine_checks
 from infra.c2d.checks import Check
 from infra.c2d.failures import JOB_FAILED, SUCCEEDED, Failure
 from infra.c2d.options import DEFAULT_HOST, DEFAULT_PORT, add_data_dir, add_json, screen_of, settings_environment
@@ -68,4 +68,4 @@ def examine(environment: dict[str, str], host: str, port: int) -> list[Check]:
     ]
     for engine in settings.engines:
         found += engine_checks.examine(engine, settings)
-    return found
+    return [*found, *chain_checks.examine(settings)]
