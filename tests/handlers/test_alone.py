@@ -44,3 +44,24 @@ def test_a_handler_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+CHAINS = json.dumps([{"chainId": 8996, "rpc": "http://127.0.0.1:9", "escrow": "0x" + "e5" * 20}])
+
+
+@pytest.mark.parametrize(
+    ("module", "chains", "is_loaded"),
+    [
+        ("handlers.all_in_one", "", False),
+        ("handlers.start_compute", "", False),
+        ("handlers.status", CHAINS, False),
+        pytest.param("handlers.start_compute", CHAINS, True, marks=pytest.mark.full),
+    ],
+)
+def test_the_chains_libraries_are_loaded_as_a_process_starts_that_needs_them(
+    quick_database: str, tmp_path: Path, module: str, chains: str, is_loaded: bool
+) -> None:
+    code = f"import sys, {module}; {module}.create_app(); print('shared.escrow.rpc' in sys.modules)"
+    given = variables(tmp_path / "data", quick_database, C2D_CHAINS=chains)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=given)
+    assert done.stdout.splitlines()[-1:] == [str(is_loaded)], done.stderr
