@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import command_form, file_objects, workflow
-from shared.errors import InvalidRequest
+from shared.errors import NotAvailable
 from shared.files import FETCHERS
 from shared.run_after import find_cycle
 from tests.factories import command_body, workflow_job
@@ -89,9 +89,9 @@ def test_empty_ids_of_the_command_form_mean_none() -> None:
 
 
 def test_a_did_alone_is_refused_where_none_can_be_resolved() -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(NotAvailable) as refused:
         command_form.from_body(command_body(datasets=[{"documentId": "did:op:1"}]), bytes.fromhex)
-    assert refused.value.facts["path"] == "datasets[0].fileObject"
+    assert refused.value.facts["path"] == "datasets[0]"
 
 
 def test_the_types_that_are_accepted_are_those_that_can_be_fetched() -> None:
