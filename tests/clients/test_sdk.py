@@ -264,11 +264,13 @@ def test_a_login_that_is_none_is_refused(station: Station) -> None:
         station.start("true", dockerRegistryAuth={"username": "me"})
 
 
-def test_what_needs_a_chain_is_not_offered_and_breaks_nothing(station: Station) -> None:
+def test_what_needs_a_chain_is_refused_in_words_by_a_node_without_one(station: Station) -> None:
     arguments = [[], algorithm("true"), station.environment["id"], VIEWER, 60, station.url, VIEWER, [], 8996]
-    assert station.sdk.call("initializeCompute", *arguments) is None
+    with pytest.raises(SdkError, match="This node takes no payments"):
+        station.sdk.call("initializeCompute", *arguments)
     paid = [station.url, WALLET, station.environment["id"], [], algorithm("true"), 60, VIEWER, [], 8996]
-    assert station.sdk.call("computeStart", *paid) is None
+    with pytest.raises(SdkError, match="This node takes no payments"):
+        station.sdk.call("computeStart", *paid)
 
 
 def test_a_wallet_of_another_may_not_have_the_results(station: Station, finished: dict[str, Any]) -> None:

@@ -294,6 +294,8 @@ BROKEN = [
     ("POST", "/api/services/freeCompute", {}, 400),
     ("POST", "/api/services/fileInfo", {"type": "what"}, 400),
     ("POST", "/api/services/fileInfo", {}, 400),
+    ("POST", "/api/services/initializeCompute", {}, 400),
+    ("POST", "/api/services/compute", {}, 400),
     ("POST", "/api/services/auth/token", {}, 400),
     ("POST", "/api/services/encrypt", None, 401),
     ("POST", "/directCommand", {}, 400),
@@ -313,7 +315,7 @@ def test_an_error_is_json_that_the_client_can_show(node: Place, method: str, pat
 
 
 NOT_BUILT = [
-    ("POST", "/api/services/initializeCompute"), ("POST", "/api/services/compute"), ("DELETE", "/api/services/compute"),
+    ("DELETE", "/api/services/compute"),
     ("POST", "/api/services/decrypt"), ("GET", "/api/services/initialize"), ("GET", "/api/services/download"),
     ("POST", "/api/services/PolicyServerPassthrough"), ("POST", "/api/services/initializePSVerification"),
     ("GET", "/api/services/indexQueue"), ("GET", "/api/aquarius/assets/ddo/did:op:ab12"),
@@ -331,9 +333,7 @@ def test_what_is_not_built_is_not_available_in_json(node: Place, method: str, pa
     assert (found.status, found.json()["code"]) == (404, "not_available")
 
 
-@pytest.mark.parametrize(
-    "name", ["initializeCompute", "startCompute", "stopJob", "getDDO", "persistentStorageGetBuckets", "getP2PPeers"]
-)
+@pytest.mark.parametrize("name", ["stopJob", "getDDO", "persistentStorageGetBuckets", "getP2PPeers"])
 def test_commands_not_built_are_not_available_in_json(node: Place, name: str) -> None:
     found = node.consumer.call("POST", "/directCommand", {"command": name})
     assert (found.status, found.json()["code"]) == (404, "not_available")
