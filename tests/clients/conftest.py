@@ -28,7 +28,7 @@ def uploads() -> Iterator[Uploads]:
         yield taken
 
 
-@pytest.fixture(scope="module", params=VERSIONS)
+@pytest.fixture(scope="module", params=[VERSIONS[0], pytest.param(VERSIONS[1], marks=pytest.mark.full)])
 def sdk(request: pytest.FixtureRequest, node: Place) -> Iterator[Sdk]:
     """One version of the client, with a wallet."""
     with running_sdk(request.param, node.node.url) as running:

@@ -160,7 +160,10 @@ def test_an_endless_source_is_left_as_soon_as_it_is_too_much(backend: Backend) -
     assert taken == 11
 
 
-@pytest.mark.parametrize("announced", [True, False], ids=["digest announced", "digest unknown"])
+@pytest.mark.parametrize(
+    "announced",
+    [pytest.param(True, id="digest announced"), pytest.param(False, id="digest unknown", marks=pytest.mark.full)],
+)
 def test_64_mib_go_up_and_come_down(backend: Backend, announced: bool) -> None:
     digest = digest_of(content(64 * MIB))
     stored = backend.storage.write(KEY, content(64 * MIB), expected_sha256=digest if announced else None)
