@@ -32,7 +32,7 @@ PUBLISHED = {
 
 def parse_chains(text: str) -> tuple[ChainConfig, ...]:
     """Read chains from a file's path or inline, YAML or JSON. Raises: SettingsError."""
-    document = parse_document(text, "C2D_CHAINS", EXAMPLE)
+    document = _document("C2D_CHAINS", text, EXAMPLE)
     return _checked("C2D_CHAINS", document.get("chains") if isinstance(document, dict) else document, EXAMPLE)
 
 
@@ -41,7 +41,7 @@ def parse_ocean_rpcs(text: str) -> tuple[ChainConfig, ...]:
 
     It names chains for other ends too, so those without a published escrow are left out, and the log says so.
     """
-    document = parse_document(text, "RPCS", RPCS_EXAMPLE)
+    document = _document("RPCS", text, RPCS_EXAMPLE)
     if not isinstance(document, dict) or not all(isinstance(entry, dict) for entry in document.values()):
         raise SettingsError(f"RPCS must be an object from chain id to {{rpc, …}}. Example: {RPCS_EXAMPLE}")
     entries = [_ocean_entry(number, entry) for number, entry in document.items()]
@@ -77,12 +77,30 @@ def _checked(variable: str, chains: Any, example: str) -> tuple[ChainConfig, ...
     try:
         schemas.check("chains.setting", {"chains": chains})
     except InvalidRequest as error:
-        raise SettingsError(f"{variable}: {error.detail}. Example: {example}") from error
+        raise SettingsError(f"{variable}: {_fault(error)}. Example: {example}") from None
     found = tuple(_config(variable, entry, example) for entry in chains)
     ids = [chain.chain_id for chain in found]
     if len(set(ids)) < len(ids):
         raise SettingsError(f"{variable}: a chain is named twice among {', '.join(map(str, ids))}. Example: {example}")
     return found
+
+
+def _document(variable: str, text: str, example: str) -> Any:
+    """Read it, unless it is an RPC's address itself, which would be shown as a file that is not there."""
+    if "://" in text and "\n" not in text and text.lstrip()[:1] not in ("[", "{"):
+        raise SettingsError(f"{variable} is an address; a document or a file is expected. Example: {example}")
+    return parse_document(text, variable, example)
+
+
+def _fault(error: InvalidRequest) -> str:
+    """What is wrong, without a value that may be, or hold, an RPC's address."""
+    path = str(error.facts["path"])
+    last = path.rpartition(".")[2]
+    if last == "rpc":
+        return f"{path}: an http(s) address is expected"
+    if last.startswith("chains"):
+        return f"{path}: {'an object' if last.endswith(']') else 'a list of objects'} is expected"
+    return error.detail
 
 
 def _config(variable: str, entry: Mapping[str, Any], example: str) -> ChainConfig:

@@ -96,8 +96,14 @@ def _parse_yaml(text: str, variable: str, example: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        where = " ".join(str(error).split())
-        raise SettingsError(f"{variable} is neither JSON nor YAML: {where}. Example: {example}") from error
+        raise SettingsError(f"{variable} is neither JSON nor YAML: {_fault(error)}. Example: {example}") from None
+
+
+def _fault(error: yaml.YAMLError) -> str:
+    """What is wrong and where; never the lines themselves, which may hold a login."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return "a character that cannot be read"
+    return f"{error.problem}, line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
 
 
 def _engine(entry: Mapping[str, Any]) -> EngineConfig:

@@ -286,12 +286,12 @@ class Rpc:
         """Ask once it is sure whom. Raises: RpcRefused, Unavailable."""
         if not self._is_right:
             self._check_chain()
-        return request(self._provider, self._config.chain_id, method, params)
+        return request(self._provider, self._config, method, params)
 
     def _check_chain(self) -> None:
         """Another chain's answers would all be wrong. Raises: Unavailable."""
         with self._checking:
-            found = number(request(self._provider, self._config.chain_id, "eth_chainId", ()))
+            found = number(request(self._provider, self._config, "eth_chainId", ()))
             if found != self._config.chain_id:
                 raise unavailable(self._config.chain_id, "eth_chainId", f"it is the RPC of chain {found}")
             self._is_right = True

@@ -6,16 +6,20 @@ Nothing is repeated here: web3 would send a transaction again after a timeout, a
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from web3 import HTTPProvider
 from web3.exceptions import Web3Exception
 
 from shared.errors import Unavailable
+from shared.escrow.words import ChainConfig
 
 TIMEOUT_S = (5, 20)  # to connect, and to wait for each byte
 LONGEST_MESSAGE = 300
+SHORTEST_KEY = 8
 REVERTED = 3  # the code that most nodes have for it
 
 for _chatty in ("web3", "urllib3.connectionpool"):  # at DEBUG both write the address, which may hold a key
@@ -52,19 +56,19 @@ def http_provider(rpc: str) -> Provider:
     return HTTPProvider(rpc, request_kwargs=kwargs, exception_retry_configuration=None)
 
 
-def request(provider: Provider, chain_id: int, method: str, params: Sequence[Any]) -> Any:
+def request(provider: Provider, config: ChainConfig, method: str, params: Sequence[Any]) -> Any:
     """Ask once. Raises: Unavailable where no answer came, RpcRefused where the answer is an error."""
     try:
         answer = provider.make_request(method, list(params))
     except (OSError, ValueError, TypeError, Web3Exception) as error:  # requests' own errors are OSErrors
         # `from None`: the error's text holds the address
-        raise unavailable(chain_id, method, type(error).__name__) from None
+        raise unavailable(config.chain_id, method, type(error).__name__) from None
     if not isinstance(answer, dict):
-        raise unavailable(chain_id, method, "no JSON-RPC answer")
+        raise unavailable(config.chain_id, method, "no JSON-RPC answer")
     if told := answer.get("error"):
-        raise refused(told)
+        raise refused(told, config.rpc)
     if "result" not in answer:
-        raise unavailable(chain_id, method, "no JSON-RPC answer")
+        raise unavailable(config.chain_id, method, "no JSON-RPC answer")
     return answer["result"]
 
 
@@ -73,14 +77,22 @@ def unavailable(chain_id: int, method: str, why: str) -> Unavailable:
     return Unavailable(f"The RPC of chain {chain_id} did not answer {method}: {why}.", chain_id=chain_id, method=method)
 
 
-def refused(error: object) -> RpcRefused:
-    """Read the error object, whatever shape a node gives it."""
+def refused(error: object, rpc: str) -> RpcRefused:
+    """Read the error object, whatever shape a node gives it; some repeat the key they were asked with."""
     if not isinstance(error, dict):
-        return RpcRefused(0, str(error)[:LONGEST_MESSAGE], b"")
+        return RpcRefused(0, _masked(str(error), rpc), b"")
     code = error.get("code")
-    return RpcRefused(
-        code if isinstance(code, int) else 0, str(error.get("message", ""))[:LONGEST_MESSAGE], _data(error.get("data"))
-    )
+    message = _masked(str(error.get("message", "")), rpc)
+    return RpcRefused(code if isinstance(code, int) else 0, message, _data(error.get("data")))
+
+
+def _masked(message: str, rpc: str) -> str:
+    """The words without any long part of the address, its host aside."""
+    parts = urlsplit(rpc)
+    for secret in re.split(r"[/?&=:]", "/".join((parts.path, parts.query, parts.username or "", parts.password or ""))):
+        if len(secret) >= SHORTEST_KEY:
+            message = message.replace(secret, "…")
+    return message[:LONGEST_MESSAGE]
 
 
 def _data(found: object) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared import setting_values
+from shared.chain_config import parse_chains
 from shared.errors import SettingsError
 from shared.settings import EngineSettings, HandlerSettings
 
@@ -62,6 +64,28 @@ def test_engines_are_read_as_yaml_or_json_inline_or_from_a_file(tmp_path: Path, 
     assert found.engine("big").connection == {"namespace": "c2d"}
     with pytest.raises(SettingsError, match="big"):
         found.engine("small")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        '[{"chainId": 1, "rpc": "https://rpc.example.org/KEY" "more"}]',
+        '- chainId: 1\n  rpc: "https://rpc.example.org/KEY\n',
+        '[{"chainId": 1, "rpc": ["https://rpc.example.org/KEY"]}]',
+        '[{"chainId": 1, "rpc": {"url": "KEY"}}]',
+        '[{"chainId": 1, "rpc": "wss://rpc.example.org/KEY"}]',
+        '["https://rpc.example.org/KEY"]',
+        '{"chains": "https://rpc.example.org/KEY"}',
+        "https://rpc.example.org/KEY",
+    ],
+)
+@pytest.mark.parametrize("variable", ["C2D_CHAINS", "RPCS"])
+def test_no_error_shows_the_address_of_an_rpc(tmp_path: Path, variable: str, wrong: str) -> None:
+    with pytest.raises(SettingsError) as stopped:
+        handlers(tmp_path, **{variable: wrong})
+    shown = "".join(traceback.format_exception(stopped.value))
+    assert "KEY" not in stopped.value.detail and "KEY" not in shown and variable in stopped.value.detail
+    assert "KEY" not in repr(parse_chains('[{"chainId": 1, "rpc": "https://rpc.example.org/KEY"}]'))
 
 
 WRONG: list[tuple[str, str]] = [
