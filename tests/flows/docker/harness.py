@@ -114,6 +114,15 @@ class Place:
 
         return until(look)
 
+    def until_running(self, workflow_id: str) -> Json:
+        """The workflow's first job, once its algorithm has started: that comes after the status, a step of its own."""
+
+        def look() -> Json | None:
+            record = self.consumer.status(workflowId=workflow_id)[0]
+            return record if record["status"] == 40 and record["algoStartTimestamp"] != "0" else None
+
+        return until(look)
+
     def starts_of(self, job_id: str, phase: Phase = Phase.RUN) -> int:
         """How often the machine's engine started the phase's container."""
         return self.starts.read_text().splitlines().count(container_name(JobId(job_id), phase))

@@ -98,7 +98,7 @@ def test_the_engine_goes_while_a_pod_downloads(site: Place, engine: PrivateDocke
 @pytest.mark.parametrize("how", DOWN)
 def test_an_algorithm_lost_with_its_engine_is_never_run_again(site: Place, engine: PrivateDocker, how: str) -> None:
     workflow = site.submit(job(0, EARLY), job(1, "true", runAfter=0))
-    record = site.until_status(workflow, 40)
+    record = site.until_running(workflow)
     until(lambda: b"up" in engine.docker("logs", container_of(record, Phase.RUN)).stdout)
     DOWN[how](engine)
     time.sleep(1)
@@ -125,7 +125,7 @@ def test_the_engine_goes_while_outputs_are_published(site: Place, engine: Privat
 
 def test_another_daemon_under_the_name_is_given_no_work(site: Place, engine: PrivateDocker, link: Path) -> None:
     running = site.submit(job(0, EARLY, compute={"maxDuration": 60}))
-    record = site.until_status(running, 40)
+    record = site.until_running(running)
     engine.kill()
     relink(link, Path("/var/run/docker.sock"))
     waiting = site.submit(job(0, "true"))
@@ -187,7 +187,7 @@ def test_a_results_folder_that_is_gone_for_a_while_is_waited_for(tmp_path: Path)
     with place(tmp_path) as site:
         results = site.node.folder / "results"
         workflow = site.submit(job(0, "sleep 1; echo run >>/data/outputs/runs.txt; echo ran"))
-        site.until_status(workflow, 40)
+        site.until_running(workflow)
         results.rename(site.node.folder / "elsewhere")
         results.write_text("in the way")
         site.until_status(workflow, 60)
@@ -208,7 +208,7 @@ def test_a_database_restarted_in_mid_job_loses_nothing(tmp_path: Path, own_postg
             job(0, "sleep 3; echo run >>/data/outputs/runs.txt"),
             job(1, "cat $INPUTS/*/runs.txt", input=[{"index": 0, "fromJob": 0}]),
         )
-        site.until_status(workflow, 40)
+        site.until_running(workflow)
         own_postgres.stop(mode)
         answer = site.consumer.call("GET", "/api/services/compute", consumerAddress=site.consumer.address)
         assert answer.status == 503 and answer.headers["Retry-After"], answer.data

@@ -190,7 +190,7 @@ def test_deaf_to_the_request_to_end_it_is_killed(site: Place) -> None:
 
 def test_stopped_while_running_it_is_finished_with_what_there_is(site: Place) -> None:
     workflow = site.submit(job(0, SLEEPS), job(1, "true", runAfter=0))
-    running = site.until_status(workflow, 40)
+    running = site.until_running(workflow)
     until(lambda: "up" in docker("logs", container_of(running, Phase.RUN)))
     site.consumer.stop(jobId=running["jobId"])
     record, dependant = site.consumer.wait(workflow)
@@ -201,7 +201,7 @@ def test_stopped_while_running_it_is_finished_with_what_there_is(site: Place) ->
 @full
 def test_stopped_in_the_queue_it_never_starts(site: Place) -> None:
     big = site.submit(job(0, SLEEPS, compute={"cpu": 2}))
-    running = site.until_status(big, 40)
+    running = site.until_running(big)
     workflow = site.submit(job(0, "true", compute={"cpu": 2}))
     queued = site.consumer.status(workflowId=workflow)[0]
     assert queued["status"] == 1
@@ -462,7 +462,7 @@ def test_a_flood_does_not_starve_a_neighbour(site: Place) -> None:
 @full
 def test_a_drained_node_takes_nothing_new_and_ends_what_it_has(site: Place) -> None:
     running = site.submit(job(0, "sleep 2; echo done"))
-    site.until_status(running, 40)
+    site.until_running(running)
     drain(site, "--wait")
     assert ending(site.consumer.status(workflowId=running)[0]) == (70, 0, None)
     waiting = site.submit(job(0, "true"))
