@@ -25,7 +25,7 @@ from engines.drivers.base import PhaseSpec
 from engines.endings import LOG_NAMES
 from engines.job_view import JobView, disk_bytes
 from engines.orders import read_order
-from engines.phases import image_of, pod_spec, run_spec
+from engines.phases import image_of, placement_of, pod_spec, run_spec
 from shared.db import jobs, leases, log_chunks, moves, results
 from shared.db.tables import Job
 from shared.errors import JobError
@@ -110,7 +110,9 @@ class Act:
         return note
 
     def _ensure_volume(self, action: EnsureVolume, job: JobView) -> None:
-        self._context.driver.ensure_volume(self._job_id, disk_bytes(self._row().resources or []))
+        row = self._row()
+        placement = placement_of(read_order(row, self._context))
+        self._context.driver.ensure_volume(self._job_id, disk_bytes(row.resources or []), placement)
 
     def _create(self, action: Create, job: JobView) -> None:
         spec, driver = self._kept_spec(action.phase), self._context.driver
@@ -149,7 +151,9 @@ class Act:
 
     def _save_log(self, action: SaveLog, job: JobView) -> None:
         log = self._context.driver.read_log(self._job_id, action.phase)
-        self._store(LOG_NAMES[action.phase], _explained(log, job.detail if action.phase is Phase.RUN else None))
+        kept = _or_else(log, lambda: log_chunks.read_all(self._job_id, action.phase.value))
+        detail = self._row().reason_detail if action.phase is Phase.RUN else None  # written down a moment ago, perhaps
+        self._store(LOG_NAMES[action.phase], _explained(kept, detail))
 
     def _store(self, filename: str, chunks: Iterator[bytes]) -> None:
         stored = self._context.storage.write(result_key(self._job_id, filename), chunks)
@@ -160,7 +164,10 @@ class Act:
         log_chunks.forget(self._job_id)
 
     def _record(self, action: Record, job: JobView) -> None:
-        self._write(action.changes)
+        if action.is_told:
+            jobs.tell(self._job_id, self._token, action.changes["reason_detail"], self._context.now_ms())
+        else:
+            self._write(action.changes)
 
     def _write(self, changes: dict[str, Any]) -> None:
         if not jobs.record(self._job_id, self._token, changes):
@@ -173,6 +180,16 @@ class Act:
 
     def _row(self) -> Job:
         return jobs.get(self._job_id)
+
+
+def _or_else(log: Iterator[bytes], instead: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
+    """The log; where it went with its container, what was followed of it while it ran."""
+    first = next(log, None)
+    if first is None:
+        yield from instead()
+        return
+    yield first
+    yield from log
 
 
 def _explained(log: Iterator[bytes], detail: str | None) -> Iterator[bytes]:

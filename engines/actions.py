@@ -67,6 +67,8 @@ class Record:
     """Write what is known; never the status."""
 
     changes: dict[str, Any] = field(hash=False)
+    is_told: bool = False
+    "Whether the owner is told the detail: why the job waits, or, with null, that it waits no more."
 
 
 @dataclass(frozen=True)

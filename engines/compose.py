@@ -77,8 +77,14 @@ def offer(context: Context, config: EngineConfig, payee: str) -> None:
 
 
 def _connection(config: EngineConfig, settings: EngineSettings) -> dict[str, Any]:
-    """What the operator wrote, with a folder for engines that keep their things in one."""
-    return {"directory": str(settings.data_dir / "process" / config.name), **config.connection}
+    """What the operator wrote, with what else an engine has to know of the node and of its environments."""
+    own = [each.get("kubernetes") or {} for each in config.environments]
+    return {
+        "directory": str(settings.data_dir / "process" / config.name),
+        "podApiUrl": settings.pod_api_url,
+        "namespaces": [str(each["namespace"]) for each in own if each.get("namespace")],
+        **config.connection,
+    }
 
 
 def _pod_api_url(settings: EngineSettings, driver: Driver) -> str:

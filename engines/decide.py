@@ -12,7 +12,7 @@ from engines.actions import Action, Create, EnsureImage, EnsureVolume, Look, Mov
 from engines.endings import end, finish, is_saved, stopped
 from engines.job_view import JobView
 from engines.observation import ContainerSeen, ContainerState, Seen
-from engines.pod_rules import RESTARTS, start_again, when_pod
+from engines.pod_rules import RESTARTS, start_again, tell, when_pod
 from shared.lifecycle import STOPPED_IN_LINE, JobStatus, Reason, ending
 from shared.names import Phase
 
@@ -100,7 +100,8 @@ def when_running(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
     if run.state is ContainerState.EXITED:
         return _when_algorithm_ended(job, run)
     if job.started_at_ms is None and run.started_at_ms is not None:
-        return [Record({"started_at_ms": run.started_at_ms})]
+        told = tell(job, run)  # that it waits no more
+        return [*told, Record({"started_at_ms": run.started_at_ms})]
     return _while_algorithm_runs(job, seen, now_ms)
 
 
@@ -138,6 +139,8 @@ def _why_it_ended(job: JobView, run: ContainerSeen) -> tuple[Reason | None, str 
     """The reason of an end that no pass asked for; null where the algorithm ended by itself."""
     if run.oom_killed:
         return Reason.OUT_OF_MEMORY, "The algorithm needed more memory than the job was granted."
+    if run.disk_exceeded:
+        return Reason.DISK_QUOTA, _wrote_too_much(job)
     if run.was_killed:
         return Reason.LOST, "The engine ended the algorithm; it is not run a second time."
     if run.exit_code == 0:
@@ -152,6 +155,10 @@ def _used_up(job: JobView) -> str:
     return f"The algorithm used up its {job.max_duration_s} seconds."
 
 
+def _wrote_too_much(job: JobView) -> str:
+    return f"The job wrote more than the {job.disk_bytes / (1 << 30):g} GiB it was granted."
+
+
 def _while_algorithm_runs(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
     limit = _limit_met(job, seen, now_ms)
     if job.reason is not None:  # told to end already; the pass that told it may have died
@@ -161,7 +168,8 @@ def _while_algorithm_runs(job: JobView, seen: Seen, now_ms: int) -> list[Action]
         return [Record({"reason": reason.value, "reason_detail": detail}), Stop(Phase.RUN, GRACE_S)]
     saving: list[Action] = [] if is_saved(job, seen, Phase.PROVISION) else [SaveLog(Phase.PROVISION)]
     look_at_ms = now_ms + _patience_ms(job, now_ms)
-    return [*saving, ShipLog(Phase.RUN), Look(min(look_at_ms, job.deadline_ms or look_at_ms))]
+    told = tell(job, seen.containers[Phase.RUN])
+    return [*saving, *told, ShipLog(Phase.RUN), Look(min(look_at_ms, job.deadline_ms or look_at_ms))]
 
 
 def _patience_ms(job: JobView, now_ms: int) -> int:
@@ -177,7 +185,7 @@ def _limit_met(job: JobView, seen: Seen, now_ms: int) -> tuple[Reason, str] | No
     if job.deadline_ms is not None and now_ms >= job.deadline_ms:
         return Reason.TIMEOUT, _used_up(job)
     if seen.disk_used_bytes is not None and seen.disk_used_bytes > job.disk_bytes:
-        return Reason.DISK_QUOTA, f"The job wrote more than the {job.disk_bytes / (1 << 30):g} GiB it was granted."
+        return Reason.DISK_QUOTA, _wrote_too_much(job)
     return None
 
 

@@ -28,6 +28,10 @@ class ContainerSeen:
     "Ended by somebody else (a signal, the engine's restart), not by itself. Out of memory does not count."
     started_at_ms: int | None = None
     finished_at_ms: int | None = None
+    disk_exceeded: bool = False
+    "Ended by the engine for having written more than it may."
+    waiting: str | None = None
+    "Why it does not start yet though it was told to: a sentence for the owner. Null where it is about to."
     start_error: str | None = None
     "Why the engine could not start it (entrypoint not found, no permission): one clear line."
 

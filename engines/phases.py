@@ -62,7 +62,7 @@ def image_of(order: Order) -> ImageRef:
     image, checksum = str(order.container.get("image", "")), str(order.container.get("checksum") or "")
     by_digest = f"{image}@{checksum}" if checksum.startswith("sha256:") else None
     reference = by_digest or f"{image}:{order.container.get('tag') or 'latest'}"
-    return ImageRef(reference, order.registry_login, order.dockerfile, order.extra_files)
+    return ImageRef(reference, order.registry_login, order.dockerfile, order.extra_files, placement_of(order))
 
 
 def pod_spec(order: Order, pods: Pods, phase: Phase) -> PhaseSpec:
@@ -79,6 +79,8 @@ def pod_spec(order: Order, pods: Pods, phase: Phase) -> PhaseSpec:
         environment=told | ({"maxBytes": str(publish_bytes(disk))} if phase is Phase.PUBLISH else {}),
         secret_environment={"privateKey": "0x" + order.key.hex()},
         user="0:0",
+        acts_for=_algorithm_user(order),
+        placement=placement_of(order),
         network="pod",
         cpu_cores=1.0,
         memory_bytes=POD_MEMORY_BYTES,
@@ -96,7 +98,9 @@ def run_spec(order: Order, image: str) -> PhaseSpec:
         image=image,
         command=command_of(order.container.get("entrypoint")),
         environment=_algorithm_environment(order),
-        user="0:0" if order.environment.get("allowRoot") else ALGORITHM_USER,
+        user=_algorithm_user(order),
+        has_registry_login=order.registry_login is not None,
+        placement=placement_of(order),
         network=_network(order.environment),
         cpu_cores=order.amount("cpu", 1.0),
         memory_bytes=int(order.amount("ram", 1.0) * GIB),
@@ -105,6 +109,15 @@ def run_spec(order: Order, image: str) -> PhaseSpec:
         home_defaults=True,
         max_seconds=order.max_duration_s,
     )
+
+
+def placement_of(order: Order) -> Mapping[str, Any]:
+    """What the environment says to a Kubernetes engine alone."""
+    return order.environment.get("kubernetes") or {}
+
+
+def _algorithm_user(order: Order) -> str:
+    return "0:0" if order.environment.get("allowRoot") else ALGORITHM_USER
 
 
 def _algorithm_environment(order: Order) -> dict[str, str]:
@@ -136,4 +149,6 @@ def _gpu(order: Order) -> GpuRequest:
     granted = {str(entry["id"]) for entry in order.resources if entry["amount"]}
     inits = [entry["init"] for entry in order.environment["resources"] if entry.get("init") and entry["id"] in granted]
     requests = tuple(init["deviceRequests"] for init in inits if init.get("deviceRequests"))
-    return GpuRequest(requests, tuple(init["advanced"] for init in inits if init.get("advanced")))
+    named = placement_of(order).get("resources") or {}
+    extended = {str(named[id]): int(order.amount(id, 0)) for id in sorted(granted) if id in named}
+    return GpuRequest(requests, tuple(init["advanced"] for init in inits if init.get("advanced")), extended)

@@ -73,4 +73,11 @@ def _while_running(job: JobView, seen: Seen, now_ms: int, phase: Phase, failed: 
     if now_ms > max(job.heard_at_ms or 0, started_at_ms) + SILENCE_MS:
         silent = f"The {phase} pod said nothing for {SILENCE_MS // 1000} seconds."
         return end(job, seen, failed, Reason.TIMEOUT, silent)
-    return [Look(now_ms + LOOK_MS)]
+    told = tell(job, seen.containers[phase]) if phase is Phase.PROVISION else []  # later the detail is of the end
+    return [*told, Look(now_ms + LOOK_MS)]
+
+
+def tell(job: JobView, container: ContainerSeen) -> list[Action]:
+    """Say once why a container that was started does not run yet, and that it does."""
+    is_news = job.reason is None and container.waiting != job.detail
+    return [Record({"reason_detail": container.waiting}, is_told=True)] if is_news else []

@@ -15,6 +15,7 @@ from engines.admission import admit_waiting
 from engines.context import Context
 from engines.crew import Crew
 from engines.decide import LOOK_MS, decide
+from engines.drivers.base import NoRoom
 from engines.endings import FAILURES
 from engines.engine_row import check_daemon
 from engines.job_view import JobView, from_row
@@ -33,6 +34,8 @@ SLOW = frozenset({JobStatus.PULLING_IMAGE, JobStatus.BUILDING_IMAGE})
 OUTSIDE = frozenset({JobStatus.PROVISIONING, JobStatus.RUNNING, JobStatus.PUBLISHING})
 "Statuses in which something of the job exists outside."
 BACKOFF_MS = 60_000
+ROOM_MS = 5_000
+"Between two tries to get into a cluster whose quota is used up."
 MOST_ROUNDS = 50
 "A job is given back after so many looks in a row."
 BATCH = 64
@@ -85,6 +88,9 @@ def carry(context: Context, job_id: JobId, token: str) -> None:
         log.info("the lease went to somebody else", fields={"job_id": job_id})
     except Interrupted:
         leases.release(job_id, token, context.now_ms())
+    except NoRoom as error:
+        jobs.tell(job_id, token, error.detail, context.now_ms())
+        leases.release(job_id, token, context.now_ms() + ROOM_MS)
     except Unavailable as error:
         _back_off(context, job_id, token, error.detail)
     except Exception as error:

@@ -10,9 +10,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from engines.observation import Seen
+from shared.errors import Unavailable
 from shared.names import JobId, Phase
 
 MASKED = "***"
+
+
+class NoRoom(Unavailable):
+    """The engine has no room for it now; the sentence is told to the owner, and it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class ImageRef:
     "Built instead of pulled where given."
     extra_files: Mapping[str, str] = field(default_factory=dict)
     "Path → content beside the Dockerfile."
+    placement: Mapping[str, Any] = field(default_factory=dict)
+    "What the environment says to this kind of engine alone."
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,8 @@ class GpuRequest:
 
     device_requests: tuple[Mapping[str, Any], ...] = ()
     advanced: tuple[Mapping[str, Any], ...] = ()
+    extended: Mapping[str, int] = field(default_factory=dict)
+    "How many of what a cluster's nodes offer by name (`nvidia.com/gpu`)."
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,12 @@ class PhaseSpec:
     "Set HOME and cache folders under /tmp where the image has none (container contract §5.3)."
     max_seconds: int | None = None
     "A hint for engines that can bound a container themselves."
+    acts_for: str | None = None
+    "Whose files a pod writes and reads, `uid:gid`: who cannot be given a root's rights runs as that user."
+    has_registry_login: bool = False
+    "Whether the image needs the job's own registry login."
+    placement: Mapping[str, Any] = field(default_factory=dict)
+    "What the environment says to this kind of engine alone: namespace, node selector …"
 
     def without_secrets(self) -> PhaseSpec:
         """The same with every secret masked: what is kept and shown."""
@@ -111,7 +126,7 @@ class Driver(Protocol):
         """
         ...
 
-    def ensure_volume(self, job_id: JobId, size_bytes: int) -> None:
+    def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
         """Have the job's volume, with a quota where the host can enforce one."""
         ...
 
@@ -139,7 +154,7 @@ class Driver(Protocol):
         ...
 
     def measure_disk(self, job_id: JobId) -> int | None:
-        """Bytes on the job's volume, measured from outside; null where a kernel quota makes it needless."""
+        """Bytes on a running job's volume, measured from outside; null where that is needless or not known yet."""
         ...
 
     def stop(self, job_id: JobId, phase: Phase, grace_s: int) -> None:

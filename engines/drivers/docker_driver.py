@@ -13,7 +13,6 @@ import docker
 import docker.tls
 
 from engines.drivers.base import Capabilities, ImageRef, PhaseSpec
-from engines.drivers.disk_usage import folder_bytes
 from engines.drivers.docker_api import (
     QUICK_S,
     SLOW_S,
@@ -31,6 +30,7 @@ from engines.drivers.docker_seen import STATES, DockerSeen, time_ms
 from engines.drivers.manifests import POD_NETWORK, DockerHost, create_body
 from engines.observation import ContainerSeen, ContainerState, Seen
 from shared import names
+from shared.disk_usage import folder_bytes
 from shared.errors import SettingsError, Unavailable
 from shared.files.base import Network
 from shared.names import JobId, Phase
@@ -102,7 +102,7 @@ class DockerDriver:
         """Pull or build, and return the image's id."""
         return self._images.ensure(job_id, image, note)
 
-    def ensure_volume(self, job_id: JobId, size_bytes: int) -> None:
+    def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
         """Have the volume; one that is there keeps the size it has."""
         body: dict[str, Any] = {"Name": names.volume_name(job_id), "Labels": names.labels(job_id, self._engine)}
         if self._enforces_quota():

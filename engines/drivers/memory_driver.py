@@ -87,7 +87,7 @@ class MemoryDriver:
         self._world.images.add(image.reference)
         return image.reference
 
-    def ensure_volume(self, job_id: JobId, size_bytes: int) -> None:
+    def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
         """Remember the volume."""
         self._reach()
         self._world.volumes.setdefault((self._engine, job_id), size_bytes)

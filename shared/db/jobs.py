@@ -116,6 +116,21 @@ def record(job_id: JobId, token: str, changes: Mapping[str, Any]) -> bool:
         return bool(Job.update(dict(changes)).where((Job.job_id == job_id) & (Job.lease_token == token)).execute())
 
 
+def tell(job_id: JobId, token: str, sentence: str | None, at_ms: int) -> None:
+    """Show the owner why the job waits, and say so in its timeline; null that it waits no more.
+
+    What is known of its end already is never overwritten.
+    """
+    with transaction():
+        job = get(job_id)
+        is_known = job.reason is not None or job.status == JobStatus.PUBLISHING.value
+        if is_known or job.reason_detail == sentence or not record(job_id, token, {"reason_detail": sentence}):
+            return
+        if sentence is not None:
+            detail = {"text": sentence}
+            events.insert_event(job_id, job.workflow_id, events.NOTE, JobStatus(job.status), at_ms, detail)
+
+
 def wake(job_id: JobId, at_ms: int) -> None:
     """Make an unfinished job due now: something happened outside."""
     with session():

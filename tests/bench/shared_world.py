@@ -44,7 +44,7 @@ class SharedDriver:
     def ensure_image(self, job_id: JobId, image: ImageRef, note: Callable[[str], None]) -> str:
         return image.reference
 
-    def ensure_volume(self, job_id: JobId, size_bytes: int) -> None:
+    def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
         (self._folder / job_id).touch()
 
     def ensure_created(self, spec: PhaseSpec) -> None:

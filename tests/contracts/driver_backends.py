@@ -12,11 +12,14 @@ from typing import Any, TypeVar
 
 from engines.drivers.base import Driver, PhaseSpec
 from engines.drivers.docker_driver import DockerDriver
+from engines.drivers.kubernetes_connect import connect
+from engines.drivers.kubernetes_driver import KubernetesDriver
 from engines.drivers.memory_driver import MemoryDriver, Script, World
 from engines.drivers.process_driver import ProcessDriver
 from engines.observation import ContainerSeen
 from shared.names import JobId, Phase, new_job_id
 from tests.needs import busybox_image
+from tests.services import kubernetes
 from tests.starting import start, start_again
 
 PATIENCE_S = 60
@@ -35,6 +38,10 @@ class Backend:
     "Null where the engine has no images."
     unreachable: Driver | None
     "A driver whose engine does not answer; null where there is nothing to be out of reach."
+    bounds_processes: bool = True
+    "Whether the engine itself bounds their number; a cluster's nodes do."
+    network_shown: Callable[[JobId], object] | None = None
+    "What an algorithm may reach by the cluster's policies, where they are what keeps it in; null: look inside."
     engine: str = ""
 
     def __post_init__(self) -> None:
@@ -110,6 +117,23 @@ def docker_backend(folder: Path) -> Iterator[Backend]:
 
 
 @contextmanager
+def kubernetes_backend(folder: Path) -> Iterator[Backend]:
+    """The cluster of this machine, in a namespace of its own."""
+    with kubernetes.namespace() as namespace:
+        connection = {"namespace": namespace, "storageClass": kubernetes.CLASS, "podImage": kubernetes.POD_IMAGE}
+        backend = Backend(
+            open=lambda engine: KubernetesDriver(engine, connection),
+            image=busybox_image(),
+            missing_image="127.0.0.1:9/nobody/nothing:1",
+            unreachable=KubernetesDriver("unreachable", {"kubeconfig": str(kubernetes.nowhere(folder / "nowhere"))}),
+            bounds_processes=False,
+            network_shown=lambda job_id: kubernetes.egress_of(connect({}), namespace, job_id),
+        )
+        yield backend
+        backend.clean()
+
+
+@contextmanager
 def process_backend(folder: Path) -> Iterator[Backend]:
     """The host's own programs in private namespaces."""
     (folder / "file").touch()
@@ -157,4 +181,9 @@ def memory_script(spec: PhaseSpec) -> Script:
     return Script(exit_code=exit_code, log=SAID[said[1]] if said else b"")
 
 
-BACKENDS = {"docker": docker_backend, "process": process_backend, "memory": memory_backend}
+BACKENDS = {
+    "docker": docker_backend,
+    "kubernetes": kubernetes_backend,
+    "process": process_backend,
+    "memory": memory_backend,
+}

@@ -1,0 +1,187 @@
+"""Own the talk with one Kubernetes API server: requests, streams, time limits, and what a failure means.
+
+The pool of connections and the credentials come from the `kubernetes` package, in `kubernetes_connect`; objects are
+plain dicts, so that manifests stay documents.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+
+from engines.drivers.base import NoRoom
+from shared.errors import JobError, Unavailable
+
+CONNECT_S = 10
+QUICK_S = 60
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status and the JSON that came with it."""
+
+    status: int
+    body: Any
+
+    @property
+    def message(self) -> str:
+        """What the server says of a failure, in one line."""
+        text = self.body.get("message", "") if isinstance(self.body, dict) else str(self.body or "")
+        return " ".join(text.split())[:500] or f"status {self.status}"
+
+    @property
+    def is_about_the_object(self) -> bool:
+        """Whether an admission rule refused this very object; a missing permission names none."""
+        details = self.body.get("details") if isinstance(self.body, dict) else None
+        return bool((details or {}).get("name"))
+
+
+class KubernetesApi:
+    """Talk to one API server; threads share it. Nothing is sent before the first call."""
+
+    def __init__(self, pool: Any, host: str, credentials: Callable[[], Mapping[str, str]]) -> None:
+        """`pool`: urllib3's, with the server's and our certificates; `credentials`: headers, fresh for each call."""
+        self._pool = pool
+        self._host = host.rstrip("/")
+        self._credentials = credentials
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        accept: tuple[int, ...] = (),
+        content_type: str = "application/json",
+        as_type: str = "application/json",
+        timeout_s: float = QUICK_S,
+    ) -> Answer:
+        """Send one request and return the answer. Raises: Unavailable for a status of 400 and more not in `accept`."""
+        headers = {"Accept": as_type} | ({"Content-Type": content_type} if body is not None else {})
+        response = self._send(method, path, query or {}, body, headers, timeout_s)
+        try:
+            answer = Answer(response.status, parsed(response.read()))
+        except urllib3.exceptions.HTTPError as error:
+            raise Unavailable(f"The Kubernetes API broke off: {told(error)}") from error
+        finally:
+            response.release_conn()
+        if answer.status >= 400 and answer.status not in accept:
+            raise failure(method, path, answer)
+        return answer
+
+    def find(self, path: str) -> dict[str, Any] | None:
+        """The object at a path, or null where there is none."""
+        answer = self.call("GET", path, accept=(404,))
+        found: dict[str, Any] | None = None if answer.status == 404 else answer.body
+        return found
+
+    def items(self, path: str, *, labels: Mapping[str, str] | None = None, as_type: str = "application/json") -> Any:
+        """The objects below a path with these labels."""
+        query = {"labelSelector": selector(labels)} if labels else {}
+        return self.call("GET", path, query=query, as_type=as_type).body.get("items") or []
+
+    def create(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Create an object; false where its name is taken. Raises: JobError, NoRoom, Unavailable."""
+        answer = self.call("POST", path, body=body, accept=(403, 409, 422))
+        if answer.status < 400:
+            return True
+        if answer.status == 409 and answer.body.get("reason") == "AlreadyExists":
+            return False
+        raise refused(f"{body['kind']} cannot be made", path, answer)
+
+    def delete(self, path: str, *, grace_s: int | None = None, uid: str | None = None) -> bool:
+        """Delete an object, only the one with the uid if given; false where that one is not there."""
+        options: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        options |= {} if grace_s is None else {"gracePeriodSeconds": grace_s}
+        options |= {} if uid is None else {"preconditions": {"uid": uid}}
+        return self.call("DELETE", path, body=options, accept=(404, 409)).status < 400
+
+    def patch(self, path: str, body: Mapping[str, Any], *, content_type: str = MERGE) -> bool:
+        """Patch an object; false where it is not there, or changed under our hands."""
+        return self.call("PATCH", path, body=body, content_type=content_type, accept=(404, 409)).status < 400
+
+    @contextmanager
+    def stream(self, path: str, *, query: Mapping[str, Any] | None = None, timeout_s: float = QUICK_S) -> Iterator[Any]:
+        """Give the open response; it is closed at the end. Whatever breaks it off inside is `Unavailable`."""
+        response = self._send("GET", path, query or {}, None, {"Accept": "*/*"}, timeout_s)
+        try:
+            yield response
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"The Kubernetes API broke off: {told(error)}") from error
+        finally:
+            response.close()
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any],
+        body: Any,
+        headers: Mapping[str, str],
+        timeout_s: float,
+    ) -> Any:
+        url = self._host + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            return self._pool.request(
+                method,
+                url,
+                body=None if body is None else json.dumps(body).encode(),
+                headers={**self._credentials(), **headers},
+                timeout=urllib3.Timeout(connect=CONNECT_S, read=timeout_s),
+                preload_content=False,
+                retries=False,
+                redirect=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unavailable(f"The Kubernetes API is out of reach: {told(error)}") from error
+
+
+def parsed(data: bytes) -> Any:
+    """An answer's body: JSON, or text where it is none."""
+    try:
+        return json.loads(data) if data else {}
+    except ValueError:
+        return data.decode(errors="replace")
+
+
+def told(error: Exception) -> str:
+    """An exception's own words, without the objects urllib3 puts before them."""
+    return str(error).rpartition(">: ")[2] or type(error).__name__
+
+
+def failure(method: str, path: str, answer: Answer) -> Unavailable:
+    """What an answer nobody reckoned with means: nothing is known, the same call may succeed later."""
+    if answer.status == 401:
+        return Unavailable("The Kubernetes API refuses the credentials.", status=401)
+    if answer.status == 403:
+        return Unavailable(f"A permission is missing (`c2d doctor` shows the rule): {answer.message}", status=403)
+    return Unavailable(f"The Kubernetes API failed at {method} {path}: {answer.message}", status=answer.status)
+
+
+def refused(what: str, path: str, answer: Answer) -> JobError | NoRoom | Unavailable:
+    """What it means that an object was not taken: no room now, never, or not ours to do.
+
+    The server has one code for a used-up quota and for what it will never take: only its words tell them apart.
+    """
+    if answer.status == 403 and not answer.is_about_the_object:
+        return failure("POST", path, answer)
+    if answer.status == 403 and "exceeded quota" in answer.message:
+        asked = answer.message.partition("exceeded quota: ")[2]
+        return NoRoom(f"queued: the quota of the cluster's namespace is used up ({asked})")
+    if answer.status == 409:
+        return failure("POST", path, answer)
+    return JobError(f"{what}: {answer.message}")
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """A label selector."""
+    return ",".join(f"{name}={value}" for name, value in labels.items())

@@ -1,0 +1,281 @@
+"""Own the Kubernetes engine: the driver's verbs as objects of the API.
+
+A phase that is made is a note on the job's volume and a Secret; one that is started is a Pod, kept by a finalizer until
+the job's things are removed. So a pod's name is the memory of its start, whoever deletes it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from engines.drivers import kubernetes_manifests as manifests
+from engines.drivers.base import Capabilities, ImageRef, PhaseSpec
+from engines.drivers.docker_api import from_offset, gathered
+from engines.drivers.kubernetes_api import Answer, failure, selector
+from engines.drivers.kubernetes_connect import connect
+from engines.drivers.kubernetes_ending import ask_to_end
+from engines.drivers.kubernetes_images import KubernetesImages
+from engines.drivers.kubernetes_machine import capabilities_of
+from engines.drivers.kubernetes_meter import Meter
+from engines.drivers.kubernetes_network import policies
+from engines.drivers.kubernetes_seen import has_ended, is_lost, pod_seen, time_ms
+from engines.drivers.kubernetes_settings import KubernetesSettings
+from engines.drivers.kubernetes_things import is_leaving, is_ours, job_of, mark, notes_of, others
+from engines.drivers.kubernetes_watch import watch_pods
+from engines.observation import ContainerSeen, ContainerState, Seen
+from shared import names
+from shared.errors import Unavailable
+from shared.files.base import Network
+from shared.names import JobId, Phase
+
+LOG_CHUNK_BYTES = 1 << 16
+MADE, STARTED = "c2d.made", "c2d.started"
+"Annotations of the volume, a phase's name behind each."
+LOOK_S = 0.2
+STOP_PATIENCE_S = 60
+"Beyond the grace: a node tells an end within seconds, or is in trouble."
+FREE_PATIENCE_S = 30
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"Secrets are listed without their contents."
+KNOWN_PLACES = 10_000
+
+
+def now_ms() -> int:
+    """The wall clock, which pods' times are compared with."""
+    return time.time_ns() // 1_000_000
+
+
+class KubernetesDriver:
+    """Drive one cluster. Threads share it; nothing is sent before the first verb.
+
+    `connection`: what `kubernetes_settings` reads, and `context` or `kubeconfig`. `fetch_allow`: private networks that
+    images and inputs may come from.
+    """
+
+    def __init__(self, engine: str, connection: Mapping[str, Any], fetch_allow: Iterable[Network] = ()) -> None:
+        allowed = tuple(fetch_allow)
+        self.settings = KubernetesSettings.from_connection(engine, connection, allowed)
+        self._api = connect(connection)
+        self._images = KubernetesImages(self._api, self.settings, allowed)
+        self._meter = Meter(self._api, self.settings)
+        self._engine = engine
+        self._places: dict[JobId, str] = {}
+        self._guarded: set[str] = set()
+
+    def daemon_id(self) -> str:
+        """The cluster's: the uid of its namespace `kube-system`, as the cluster's makers recommend."""
+        found = self._api.call("GET", "/api/v1/namespaces/kube-system").body
+        return str(found["metadata"]["uid"])
+
+    def capabilities(self) -> Capabilities:
+        """All nodes that environments without a selector of their own may use, added up."""
+        nodes = self._api.items("/api/v1/nodes", labels=self.settings.placement.node_selector)
+        version = self._api.call("GET", "/version").body
+        return capabilities_of(nodes, version, self.settings)
+
+    def ensure_image(self, job_id: JobId, image: ImageRef, note: Callable[[str], None]) -> str:
+        """Find it on a node, or have it pulled."""
+        self._guard(self.settings.place(image.placement).namespace)
+        return self._images.ensure(job_id, image, note)
+
+    def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
+        """Claim the volume; one that is there keeps the size it has."""
+        self._ensure_claim(job_id, size_bytes, placement or {})
+
+    def ensure_created(self, spec: PhaseSpec) -> None:
+        """Note on the volume that the phase may start, and have its Secret."""
+        claim = self._ensure_claim(spec.job_id, spec.disk_bytes, spec.placement)
+        if spec.secret_environment:
+            secret = manifests.owned(manifests.key_secret(spec), claim)
+            self._api.create(self._path(spec.job_id, "secrets"), secret)
+        if mark(MADE, spec.phase) not in notes_of(claim):
+            self._annotate(spec.job_id, {mark(MADE, spec.phase): "yes"})
+
+    def recreate(self, spec: PhaseSpec) -> None:
+        """Remove the phase's ended pod, whose name is then free; one that may run is left alone."""
+        path = self._pod_path(spec.job_id, spec.phase)
+        until = time.monotonic() + FREE_PATIENCE_S
+        while (pod := self._api.find(path)) is not None and has_ended(pod, now_ms()):
+            self._let_go(path, pod, grace_s=0)
+            if time.monotonic() > until:
+                raise Unavailable("The ended pod of the job is not removed by its node.")
+            time.sleep(LOOK_S)
+        self.ensure_created(spec)
+
+    def start(self, spec: PhaseSpec) -> None:
+        """Make the pod, if the phase was made and its pod never was."""
+        claim = self._claim(spec.job_id)
+        if claim is None or mark(MADE, spec.phase) not in notes_of(claim):
+            return
+        if mark(STARTED, spec.phase) in notes_of(claim):
+            return
+        pod = manifests.owned(manifests.phase_pod(spec, self.settings), claim)
+        self._api.create(self._path(spec.job_id, "pods"), pod)
+        if spec.phase is Phase.RUN:  # should even the finalizer be taken off by force, it is not run twice
+            self._annotate(spec.job_id, {mark(STARTED, spec.phase): "yes"})
+
+    def observe(self, job_id: JobId) -> Seen:
+        """Look at the volume, whose notes tell what was made, and at the pods."""
+        claim = self._claim(job_id)
+        notes = notes_of(claim or {})
+        containers: dict[Phase, ContainerSeen] = {}
+        for phase in Phase:
+            if mark(MADE, phase) in notes and mark(STARTED, phase) not in notes:
+                containers[phase] = ContainerSeen(ContainerState.CREATED)
+        for pod in self._pods(job_id):
+            label = pod["metadata"]["labels"].get(names.LABEL_PHASE)
+            if label in {phase.value for phase in Phase}:
+                containers[Phase(label)] = pod_seen(pod, now_ms(), self.settings.pending_s)
+        return Seen(has_volume=claim is not None, containers=containers)
+
+    def measure_disk(self, job_id: JobId) -> int | None:
+        """What the meter beside the running algorithm last printed; null before it does, and where it is needless."""
+        if self.settings.has_quota:
+            return None
+        return self._meter.read(job_id, self._place(job_id), self._pod_path(job_id, Phase.RUN), self._claim(job_id))
+
+    def stop(self, job_id: JobId, phase: Phase, grace_s: int) -> None:
+        """Have the pod end, and kept: SIGTERM, and SIGKILL after the grace that all pods have."""
+        path, until = self._pod_path(job_id, phase), time.monotonic() + manifests.GRACE_S + STOP_PATIENCE_S
+        while (pod := self._api.find(path)) is not None and not has_ended(pod, now_ms()):
+            ask_to_end(self._api, path, pod)
+            if time.monotonic() > until:
+                raise Unavailable(f"The node does not end the {phase} pod.")
+            time.sleep(LOOK_S)
+
+    def read_log(self, job_id: JobId, phase: Phase, offset: int = 0) -> Iterator[bytes]:
+        """Read from the start and skip: the API keeps no offsets. No pod, or one that never ran, no bytes."""
+        path = self._pod_path(job_id, phase)
+        with self._api.stream(f"{path}/log", query={"container": manifests.MAIN}) as response:
+            if response.status == 200:
+                yield from gathered(from_offset(response.stream(LOG_CHUNK_BYTES), offset), LOG_CHUNK_BYTES)
+                return
+            told = Answer(response.status, response.read(4096).decode(errors="replace"))
+        if told.status in (204, 400, 404):
+            return
+        pod = self._api.find(path)
+        if pod is not None and not is_lost(pod, None):  # a log that went with its node is nobody's to wait for
+            raise failure("GET", f"{path}/log", told)
+
+    def remove(self, job_id: JobId) -> None:
+        """Remove pods, Secrets and volume; what a node still ends of them is on its way."""
+        labels = {"labelSelector": selector(manifests.labels(job_id, self._engine))}
+        for namespace in self._candidates(job_id):
+            below = f"/api/v1/namespaces/{namespace}"
+            for pod in self._api.call("GET", f"{below}/pods", query=labels).body["items"]:
+                self._let_go(f"{below}/pods/{pod['metadata']['name']}", pod)
+            self._api.call("DELETE", f"{below}/secrets", query=labels)
+            claim = self._api.find(f"{below}/persistentvolumeclaims/{names.volume_name(job_id)}")
+            if claim is not None and is_ours(claim, self._engine):
+                self._api.delete(f"{below}/persistentvolumeclaims/{names.volume_name(job_id)}")
+        self._places.pop(job_id, None)
+
+    def list_jobs(self) -> Mapping[JobId, int]:
+        """Look for the engine's label on pods, volumes and Secrets; what is being deleted already is left to that."""
+        youngest: dict[JobId, int] = {}
+        for namespace in self.settings.namespaces:
+            for kind in ("pods", "persistentvolumeclaims", "secrets"):
+                path = f"/api/v1/namespaces/{namespace}/{kind}"
+                for each in self._api.items(path, labels={names.LABEL_ENGINE: self._engine}, as_type=METADATA_ONLY):
+                    if not is_leaving(each):
+                        made_at = time_ms(each["metadata"]["creationTimestamp"]) or 0
+                        youngest[job_of(each)] = max(made_at, youngest.get(job_of(each), 0))
+        return {job_id: made_at for job_id, made_at in youngest.items() if job_id}
+
+    def watch(self, wake: Callable[[JobId], None], is_stopped: Callable[[], bool]) -> None:
+        """Follow the pods of every namespace, a thread each; the first that breaks off ends all."""
+        broken: list[Unavailable] = []
+
+        def follow(namespace: str) -> None:
+            try:
+                watch_pods(self._api, self._engine, namespace, wake, lambda: is_stopped() or bool(broken))
+            except Unavailable as error:
+                broken.append(error)
+
+        threads = [threading.Thread(target=follow, args=(each,), daemon=True) for each in self.settings.namespaces]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if broken:
+            raise broken[0]
+
+    def manifest(self, spec: PhaseSpec) -> dict[str, Any]:
+        """The pod; what is secret is only referred to."""
+        return manifests.phase_pod(spec, self.settings)
+
+    def _ensure_claim(self, job_id: JobId, size_bytes: int, own: Mapping[str, Any]) -> dict[str, Any]:
+        placement = self.settings.place(own)
+        self._remember(job_id, placement.namespace)
+        self._guard(placement.namespace)
+        body = manifests.claim(job_id, self._engine, size_bytes, placement)
+        until = time.monotonic() + FREE_PATIENCE_S
+        while (found := self._claim(job_id)) is None:
+            if not self._api.create(self._path(job_id, "persistentvolumeclaims"), body):
+                if time.monotonic() > until:
+                    raise Unavailable("The job's earlier volume is still being removed.")
+                time.sleep(LOOK_S)
+        return found
+
+    def _claim(self, job_id: JobId) -> dict[str, Any] | None:
+        """The volume's claim; one that is being deleted is gone, since nothing can mount it any more."""
+        path = f"{self._path(job_id, 'persistentvolumeclaims')}/{names.volume_name(job_id)}"
+        found = self._api.find(path)
+        is_there = found is not None and is_ours(found, self._engine) and not is_leaving(found)
+        return found if is_there else None
+
+    def _annotate(self, job_id: JobId, notes: Mapping[str, str]) -> None:
+        path = f"{self._path(job_id, 'persistentvolumeclaims')}/{names.volume_name(job_id)}"
+        self._api.patch(path, {"metadata": {"annotations": dict(notes)}})
+
+    def _pods(self, job_id: JobId) -> list[dict[str, Any]]:
+        found = self._api.items(self._path(job_id, "pods"), labels=manifests.labels(job_id, self._engine))
+        return [pod for pod in found if not is_leaving(pod)]
+
+    def _let_go(self, path: str, pod: Mapping[str, Any], grace_s: int | None = None) -> None:
+        """Delete a pod and take our hand off it."""
+        if not pod["metadata"].get("deletionTimestamp") or grace_s == 0:
+            self._api.delete(path, grace_s=1 if grace_s is None else grace_s, uid=pod["metadata"]["uid"])
+        if pod["metadata"].get("finalizers"):
+            mine = {"metadata": {"uid": pod["metadata"]["uid"], "finalizers": others(pod)}}
+            self._api.patch(path, mine)
+
+    def _guard(self, namespace: str) -> None:
+        """Have the namespace's NetworkPolicies as they should be: once a process, and before anything runs there."""
+        if namespace in self._guarded:
+            return
+        path = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
+        for policy in policies(self.settings):
+            if not self._api.create(path, policy):
+                self._api.patch(f"{path}/{policy['metadata']['name']}", {"spec": policy["spec"]})
+        self._guarded.add(namespace)
+
+    def _path(self, job_id: JobId, kind: str) -> str:
+        return f"/api/v1/namespaces/{self._place(job_id)}/{kind}"
+
+    def _pod_path(self, job_id: JobId, phase: Phase) -> str:
+        return f"{self._path(job_id, 'pods')}/{names.container_name(job_id, phase)}"
+
+    def _place(self, job_id: JobId) -> str:
+        """The namespace a job is in; where nobody of this process has put it, the one that has its volume."""
+        known = self._places.get(job_id)
+        if known is not None or len(self.settings.namespaces) == 1:
+            return known or self.settings.namespaces[0]
+        for namespace in self.settings.namespaces:
+            path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{names.volume_name(job_id)}"
+            if self._api.find(path) is not None:
+                self._remember(job_id, namespace)
+                return namespace
+        return self.settings.namespaces[0]
+
+    def _remember(self, job_id: JobId, namespace: str) -> None:
+        while len(self._places) >= KNOWN_PLACES:
+            self._places.pop(next(iter(self._places)), None)
+        self._places[job_id] = namespace
+
+    def _candidates(self, job_id: JobId) -> tuple[str, ...]:
+        known = self._places.get(job_id)
+        return (known,) if known is not None else self.settings.namespaces

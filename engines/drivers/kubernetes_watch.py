@@ -1,0 +1,126 @@
+"""Own following an engine's pods: one request that stays open, taken up where it broke off; a new look if too old."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import urllib3
+
+from engines.drivers.kubernetes_api import Answer as Answer
+from engines.drivers.kubernetes_api import KubernetesApi, failure, parsed, selector
+from engines.drivers.kubernetes_things import job_of
+from shared.errors import Unavailable
+from shared.names import LABEL_ENGINE, JobId
+
+SERVER_S = 240
+"After so long the server ends a request, and the next one goes on from there."
+LOOKS_UP_S = 0.5
+"How often to see whether to stop, while nothing happens."
+GONE = 410
+"What was missed is not known any more."
+
+Wake = Callable[[JobId], None]
+
+
+def watch_pods(api: KubernetesApi, engine: str, namespace: str, wake: Wake, is_stopped: Callable[[], bool]) -> None:
+    """Call `wake` for each change of an engine's pods in a namespace. Raises: Unavailable when the server goes away."""
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    labels = {"labelSelector": selector({LABEL_ENGINE: engine})}
+    version, is_first = "", True
+    while not is_stopped():
+        if not version:
+            version = _look_over(api, path, labels, wake if not is_first else _nobody)
+            is_first = False
+        version = _follow(api, path, {**labels, "resourceVersion": version}, wake, is_stopped)
+
+
+def _look_over(api: KubernetesApi, path: str, labels: dict[str, str], wake: Wake) -> str:
+    """List everything and wake for it; returns from where to follow."""
+    found = api.call("GET", path, query=labels).body
+    for pod in found.get("items") or ():
+        wake(job_of(pod))
+    return str(found["metadata"]["resourceVersion"])
+
+
+def _follow(api: KubernetesApi, path: str, query: dict[str, str], wake: Wake, is_stopped: Callable[[], bool]) -> str:
+    """Follow until the server ends it; returns from where to go on, or nothing where only a look over can tell."""
+    version = query["resourceVersion"]
+    asked = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": SERVER_S}
+    with api.stream(path, query=asked, timeout_s=SERVER_S + 60) as response:
+        if response.status == GONE:
+            return ""
+        if response.status != 200:
+            raise failure("GET", path, Answer(response.status, parsed(response.read(4096))))
+        events = Reader(response)
+        try:
+            while not is_stopped():
+                event = events.next()
+                if event is None:
+                    continue
+                if event is END:
+                    return version
+                if event["type"] == "ERROR":
+                    return _after_error(event["object"])
+                version = str(event["object"]["metadata"]["resourceVersion"])
+                if event["type"] != "BOOKMARK":
+                    wake(job_of(event["object"]))
+        finally:
+            events.close()
+    return version
+
+
+def _after_error(status: dict[str, Any]) -> str:
+    if status.get("code") == GONE:
+        return ""
+    raise Unavailable(f"The Kubernetes API ended its watch: {status.get('message')}")
+
+
+def _nobody(job_id: JobId) -> None:
+    """At the first look nobody has missed anything yet."""
+
+
+END: dict[str, Any] = {"type": "END"}
+
+
+class Reader:
+    """Reads lines in a thread of its own, so that who waits for one can look up in between."""
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+        self._lines: queue.SimpleQueue[dict[str, Any] | Exception] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._read, name="kubernetes-watch", daemon=True)
+        self._thread.start()
+
+    def next(self) -> dict[str, Any] | None:
+        """The next event, `END` after the last; null where there was none for a while. Raises: what broke it off."""
+        try:
+            found = self._lines.get(timeout=LOOKS_UP_S)
+        except queue.Empty:
+            return None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def close(self) -> None:
+        """End the reading, wherever it is."""
+        try:
+            self._response.shutdown()
+        except (ValueError, OSError, RuntimeError):
+            """Ended already."""
+        self._thread.join(LOOKS_UP_S)
+
+    def _read(self) -> None:
+        try:
+            rest = b""
+            for chunk in self._response.stream(1 << 16):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line.strip():
+                        self._lines.put(json.loads(line))
+            self._lines.put(END)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
+            self._lines.put(error if isinstance(error, OSError) else OSError(str(error)))

@@ -1,0 +1,156 @@
+"""A real cluster for tests: its volumes, which pods that are not root can write, and what is left in it.
+
+The class of volumes is the tests' own: a folder of this machine for each claim, made here, handed to the claim's user
+by the kubelet as it would hand over a disk. `python -m tests.services.kubernetes` keeps on making them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from engines.drivers.kubernetes_api import KubernetesApi
+from engines.drivers.kubernetes_connect import connect
+from shared.errors import C2DError
+from shared.names import LABEL_JOB, JobId
+
+CLASS = "c2d-test"
+PROVISIONER = "c2d.node/test"
+HOME = Path("/var/tmp/c2d-test-volumes")
+EVERY_S = 0.2
+POD_IMAGE = os.environ.get("C2D_TEST_POD_IMAGE", "c2d/pod:latest")
+CLAIMS, VOLUMES = "/api/v1/persistentvolumeclaims", "/api/v1/persistentvolumes"
+
+
+def host() -> str:
+    """The address of this machine that pods reach."""
+    return os.environ.get("C2D_KUBE_HOST_IP", "127.0.0.1")
+
+
+@contextlib.contextmanager
+def namespace() -> Iterator[str]:
+    """A namespace of one's own, with its volumes made for as long as the block lasts."""
+    api, name = connect({}), f"c2d-test-{secrets.token_hex(4)}"
+    with volumes(api):
+        api.create("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": name}})
+        try:
+            yield name
+        finally:
+            let_go_of_all(api, name)
+            api.delete(f"/api/v1/namespaces/{name}")
+
+
+def let_go_of_all(api: KubernetesApi, name: str) -> None:
+    """Take the finalizers off what a failed test has left, so that the namespace can go."""
+    for pod in api.items(f"/api/v1/namespaces/{name}/pods"):
+        path = f"/api/v1/namespaces/{name}/pods/{pod['metadata']['name']}"
+        api.delete(path, grace_s=0)
+        api.patch(path, {"metadata": {"finalizers": None}})
+
+
+def nowhere(path: Path) -> Path:
+    """A kubeconfig of a cluster that does not answer."""
+    cluster = {"name": "c", "cluster": {"server": "https://127.0.0.1:9"}}
+    context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+    users = [{"name": "u", "user": {"token": "none"}}]
+    path.write_text(json.dumps({"clusters": [cluster], "contexts": [context], "users": users, "current-context": "c"}))
+    return path
+
+
+def egress_of(api: KubernetesApi, name: str, job_id: JobId) -> object:
+    """All that the namespace's policies let a job's algorithm reach; null where none is about it."""
+    [pod] = [
+        each
+        for each in api.items(f"/api/v1/namespaces/{name}/pods")
+        if each["metadata"]["annotations"][LABEL_JOB] == job_id
+    ]
+    labels = pod["metadata"]["labels"]
+    chosen = [
+        each["spec"]
+        for each in api.items(f"/apis/networking.k8s.io/v1/namespaces/{name}/networkpolicies")
+        if selects(each["spec"]["podSelector"], labels)
+    ]
+    assert all(each["policyTypes"] == ["Ingress", "Egress"] for each in chosen)
+    return [rule for each in chosen for rule in each.get("egress", [])] if chosen else None
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    """Whether a policy's selector means a pod with these labels."""
+    wanted = selector.get("matchLabels", {}).items() <= labels.items()
+    excluded = [each for each in selector.get("matchExpressions", ()) if labels.get(each["key"]) in each["values"]]
+    return bool(wanted and not excluded)
+
+
+@contextlib.contextmanager
+def volumes(api: KubernetesApi) -> Iterator[None]:
+    """Make what is claimed of the tests' class, and remove what nobody claims any more."""
+    storage = {
+        "kind": "StorageClass",
+        "metadata": {"name": CLASS},
+        "provisioner": PROVISIONER,
+        "reclaimPolicy": "Retain",
+        "volumeBindingMode": "Immediate",
+    }
+    api.create("/apis/storage.k8s.io/v1/storageclasses", storage)
+    ended = threading.Event()
+    thread = threading.Thread(target=keep_making, args=(api, ended), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
+
+
+def keep_making(api: KubernetesApi, ended: threading.Event) -> None:
+    """Look again and again; a server that is away for a while is waited for."""
+    while not ended.wait(EVERY_S):
+        with contextlib.suppress(C2DError, OSError):
+            make_and_remove(api)
+
+
+def make_and_remove(api: KubernetesApi) -> None:
+    """Serve all claims of the class that have no volume, and remove the volumes whose claims are gone."""
+    for claim in api.items(CLAIMS):
+        if claim["spec"].get("storageClassName") == CLASS and not claim["spec"].get("volumeName"):
+            make(api, claim)
+    for volume in api.items(VOLUMES):
+        is_mine = volume["spec"].get("storageClassName") == CLASS
+        if is_mine and volume["status"].get("phase") in ("Released", "Failed"):
+            api.delete(f"{VOLUMES}/{volume['metadata']['name']}")
+            shutil.rmtree(HOME / volume["metadata"]["name"], ignore_errors=True)
+
+
+def make(api: KubernetesApi, claim: dict[str, Any]) -> None:
+    """A folder, and a volume that is it, for this claim alone."""
+    name = f"c2d-test-{claim['metadata']['uid']}"
+    (HOME / name).mkdir(parents=True, exist_ok=True)
+    [node] = api.items("/api/v1/nodes")[:1]
+    on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node["metadata"]["name"]]}
+    body = {
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "storageClassName": CLASS,
+            "capacity": claim["spec"]["resources"]["requests"],
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "local": {"path": str(HOME / name)},
+            "claimRef": {key: claim["metadata"][key] for key in ("namespace", "name", "uid")}
+            | {"kind": "PersistentVolumeClaim"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}},
+        },
+    }
+    api.create(VOLUMES, body)
+
+
+if __name__ == "__main__":
+    with volumes(connect({})):
+        threading.Event().wait()
