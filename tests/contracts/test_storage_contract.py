@@ -101,7 +101,7 @@ def test_a_stream_may_be_closed_before_its_end_or_its_beginning(backend: Backend
         assert next(stream, b"closed") == b"closed"
 
 
-@pytest.mark.parametrize("size", [40, 16 * MIB, 20 * MIB])
+@pytest.mark.parametrize("size", [40, 16 * MIB, pytest.param(20 * MIB, marks=pytest.mark.full)])
 def test_the_announced_digest_is_accepted_in_either_case(backend: Backend, size: int) -> None:
     digest = digest_of(content(size))
     for announced in (digest, digest.upper()):
@@ -109,7 +109,7 @@ def test_the_announced_digest_is_accepted_in_either_case(backend: Backend, size:
         assert backend.storage.head(KEY) == StoredObject(KEY, size, digest)
 
 
-@pytest.mark.parametrize("size", [0, 40, 16 * MIB, 20 * MIB])
+@pytest.mark.parametrize("size", [0, 40, 16 * MIB, pytest.param(20 * MIB, marks=pytest.mark.full)])
 def test_another_digest_leaves_what_was_there(backend: Backend, size: int) -> None:
     with pytest.raises(DigestMismatch):
         backend.storage.write(KEY, content(size), expected_sha256="0" * 64)
@@ -124,7 +124,7 @@ class SourceFault(OSError):
     """The sender went away."""
 
 
-@pytest.mark.parametrize("size", [0, 40, 20 * MIB])
+@pytest.mark.parametrize("size", [0, 40, pytest.param(20 * MIB, marks=pytest.mark.full)])
 @pytest.mark.parametrize("fault", [SourceFault("gone"), KeyboardInterrupt()], ids=["error", "interrupt"])
 def test_a_source_that_fails_midway_leaves_what_was_there(backend: Backend, size: int, fault: BaseException) -> None:
     def chunks() -> Iterator[bytes]:
