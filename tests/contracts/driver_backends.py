@@ -22,7 +22,7 @@ from tests.needs import busybox_image
 from tests.services import kubernetes
 from tests.starting import start, start_again
 
-PATIENCE_S = 60
+PATIENCE_S = 150  # a cluster on a busy machine is slow
 T = TypeVar("T")
 
 

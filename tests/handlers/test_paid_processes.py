@@ -70,8 +70,9 @@ def test_of_fifty_starts_at_two_processes_with_funds_for_seven_exactly_seven_are
     with session():
         assert (Payment.select().count(), Job.select().count()) == (FUNDED, FUNDED)
         assert [slot.nonce for slot in NonceSlot.select().order_by(NonceSlot.nonce)] == list(range(FUNDED))
-        raw = [bytes(each.signed) for each in Attempt.select().order_by(Attempt.nonce)]
-    assert all(anvil.chain.send(each) is None for each in raw)
+        made_locks = [(each.tx_hash, bytes(each.signed)) for each in Attempt.select().order_by(Attempt.nonce)]
+    assert all(anvil.chain.send(raw) is None for _, raw in made_locks)
+    assert all(anvil.mined(tx_hash).is_good for tx_hash, _ in made_locks)  # sent is not mined yet
     assert len(anvil.chain.locks(payee())) == FUNDED
 
 

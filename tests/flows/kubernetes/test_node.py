@@ -26,7 +26,7 @@ from tests.needs import needs, python_image
 from tests.services.node import Consumer
 
 pytestmark = [
-    pytest.mark.full,
+    pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("kubernetes-node"),
     needs("kube", "docker", "kustomize", "postgres", "s3", "proxy"),
