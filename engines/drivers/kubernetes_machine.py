@@ -11,7 +11,7 @@ from engines.drivers.kubernetes_settings import KubernetesSettings
 from engines.drivers.kubernetes_words import number
 
 NO_PIDS = "The number of an algorithm's processes is bounded by the nodes alone (the kubelet's podPidsLimit)."
-NO_WALL = "That algorithms have no network is the cluster's network plugin's work; `c2d doctor` tries it."
+NO_WALL = "That algorithms have no network is the cluster's network plugin's work: it must enforce NetworkPolicies."
 METERED = "Disk limits are watched from outside: set volumeQuota where the storage class enforces sizes."
 STANDARD = frozenset({"cpu", "memory", "ephemeral-storage", "pods"})
 

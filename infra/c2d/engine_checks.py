@@ -13,6 +13,7 @@ from engines.drivers.process_driver import ProcessDriver
 from infra.c2d.checks import Check
 from infra.c2d.docker_here import docker_capabilities, docker_time, find_image
 from infra.c2d.failures import Failure
+from infra.c2d.kubernetes_checks import kubernetes_checks
 from infra.c2d.reach import from_container, reach_node
 from shared.db import engines
 from shared.db.connection import session
@@ -46,6 +47,8 @@ def machine(engine: EngineConfig, settings: NodeSettings) -> list[Check]:
     """What the engine runs on."""
     if engine.type == "docker":
         return docker_checks(engine, settings)
+    if engine.type == "kubernetes":
+        return kubernetes_checks(engine, settings)
     if engine.type == "process":
         return process_checks(engine, settings)
     return [Check(f"engine {engine.name}", "warn", f"of type {engine.type}: nothing is checked", "")]

@@ -6,6 +6,7 @@ by the kubelet as it would hand over a disk. `python -m tests.services.kubernete
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -15,6 +16,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from engines.drivers.kubernetes_api import KubernetesApi
 from engines.drivers.kubernetes_connect import connect
@@ -32,6 +35,22 @@ CLAIMS, VOLUMES = "/api/v1/persistentvolumeclaims", "/api/v1/persistentvolumes"
 def host() -> str:
     """The address of this machine that pods reach."""
     return os.environ.get("C2D_KUBE_HOST_IP", "127.0.0.1")
+
+
+def server() -> str:
+    """The API server's address, by the usual kubeconfig."""
+    return str(kubeconfig()["server"])
+
+
+def authority() -> bytes:
+    """The certificate that vouches for it."""
+    return base64.b64decode(kubeconfig()["certificate-authority-data"])
+
+
+def kubeconfig() -> dict[str, Any]:
+    """The first cluster of the file that KUBECONFIG names."""
+    cluster: dict[str, Any] = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())["clusters"][0]["cluster"]
+    return cluster
 
 
 @contextlib.contextmanager
