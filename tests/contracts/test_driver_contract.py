@@ -18,7 +18,7 @@ from tests.contracts.driver_backends import BACKENDS, Backend, until
 from tests.needs import needs
 
 NEEDS = {"docker": ("docker",), "kubernetes": ("kube",), "process": ("namespaces",), "memory": ()}
-SLOW = [pytest.mark.full, pytest.mark.xdist_group("kubernetes-contract")]
+SLOW = [pytest.mark.full, pytest.mark.xdist_group("kubernetes")]
 "A cluster takes seconds where others take a blink."
 ALL = [pytest.param(name, marks=[needs(*NEEDS[name]), *(SLOW if name == "kubernetes" else [])]) for name in BACKENDS]
 real = pytest.mark.parametrize("engine", [param for param in ALL if param.values != ("memory",)], indirect=True)

@@ -24,7 +24,7 @@ pytestmark = [
     needs("kube", "docker"),
     pytest.mark.full,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("kubernetes-flows"),
+    pytest.mark.xdist_group("kubernetes"),
 ]
 SLEEPS = "trap 'echo asked; exit 5' TERM; echo up; echo early >/data/outputs/early; while :; do sleep 0.1; done"
 GPUS = [

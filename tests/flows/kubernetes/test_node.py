@@ -28,7 +28,7 @@ from tests.services.node import Consumer
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("kubernetes-node"),
+    pytest.mark.xdist_group("kubernetes"),
     needs("kube", "docker", "kustomize", "postgres", "s3", "proxy"),
 ]
 
