@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 import time
 from collections.abc import Sequence
 
 from engines.compose import DriverOf, wait_for_engine
 from engines.context import Context
 from engines.crew import Crew
+from engines.exit_codes import exit_code
 from engines.housekeeping import keep_house
 from engines.reconcile import reconcile_once
 from engines.watching import Bell, watch
-from shared.errors import C2DError, Unavailable
 
 
 def run(kind: str, driver_of: DriverOf, arguments: Sequence[str] | None = None) -> int:
@@ -26,22 +25,18 @@ def run(kind: str, driver_of: DriverOf, arguments: Sequence[str] | None = None) 
     bell = Bell()
     signal.signal(signal.SIGTERM, bell.stop)
     signal.signal(signal.SIGINT, bell.stop)
-    try:
+
+    def work() -> None:
         context = wait_for_engine(options.engine, kind, driver_of, is_patient=options.watch, has_ended=bell.has_ended)
         if context is None:
-            return 0
+            return
         if options.watch or options.seconds:
             until = time.monotonic() + options.seconds if options.seconds else None
             watch(context, bell, until)
         else:
             _once(context)
-    except Unavailable as error:
-        print(f"{options.engine}: {error.detail}", file=sys.stderr)  # noqa: T201 - what a person at a shell reads
-        return 1
-    except C2DError as error:
-        print(error.detail, file=sys.stderr)  # noqa: T201
-        return 2
-    return 0
+
+    return exit_code(options.engine, work)
 
 
 def _parse(kind: str, arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -9,10 +9,10 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from engines.drivers.api_answer import Answer
 from shared.errors import JobError, Unavailable
 
 CONNECT_S = 10
@@ -20,20 +20,6 @@ QUICK_S = 60
 SLOW_S = 300
 NEWEST_API = (1, 47)
 "The newest version of the Engine API this code was written for; an older engine is spoken to in its own."
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A status and the JSON that came with it."""
-
-    status: int
-    body: Any
-
-    @property
-    def message(self) -> str:
-        """What the engine says of a failure, in one line."""
-        text = self.body.get("message", "") if isinstance(self.body, dict) else str(self.body or "")
-        return " ".join(text.split()) or f"status {self.status}"
 
 
 class DockerApi:

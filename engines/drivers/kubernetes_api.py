@@ -9,33 +9,29 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
 
+from engines.drivers import api_answer
 from engines.drivers.base import NoRoom
 from shared.errors import JobError, Unavailable
 
 CONNECT_S = 10
 QUICK_S = 60
+LONGEST_MESSAGE = 500
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A status and the JSON that came with it."""
-
-    status: int
-    body: Any
+class Answer(api_answer.Answer):
+    """The API server's: what it says may hold a whole object, and names what it is about."""
 
     @property
     def message(self) -> str:
-        """What the server says of a failure, in one line."""
-        text = self.body.get("message", "") if isinstance(self.body, dict) else str(self.body or "")
-        return " ".join(text.split())[:500] or f"status {self.status}"
+        """What the server says of a failure, in one line and not too long."""
+        return super().message[:LONGEST_MESSAGE]
 
     @property
     def is_about_the_object(self) -> bool:

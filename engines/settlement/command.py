@@ -1,17 +1,14 @@
-"""Own how settlement is run: once, for so many seconds (cron), or watching; and how an operator lets a key go on.
-
-Exit code 0: done. 1: a chain or the database was out of reach. 2: a wrong setting or argument.
-"""
+"""Own how settlement is run: once, for so many seconds (cron), or watching; and how an operator lets a key go on."""
 
 from __future__ import annotations
 
 import argparse
 import signal
-import sys
 import threading
 import time
 from collections.abc import Sequence
 
+from engines.exit_codes import exit_code
 from engines.settlement.passes import settle_all
 from engines.settlement.till import Till, rules_of
 from engines.settlement.watching import keep_settling
@@ -19,7 +16,7 @@ from shared import logs
 from shared.addresses import address_of
 from shared.db import slot_views
 from shared.db.connection import check_migrated, open_database
-from shared.errors import C2DError, SettingsError, Unavailable
+from shared.errors import SettingsError, Unavailable
 from shared.escrow import open_chains
 from shared.names import Address
 from shared.settings import EngineSettings
@@ -32,7 +29,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    try:
+
+    def work() -> None:
         tills = compose(is_patient=options.watch, stop=stop)
         if options.trust_nonce:
             _trust(tills)
@@ -41,13 +39,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         else:
             for till in tills:
                 settle_all(till)
-    except Unavailable as error:
-        print(f"settlement: {error.detail}", file=sys.stderr)  # noqa: T201 - what a person at a shell reads
-        return 1
-    except C2DError as error:
-        print(error.detail, file=sys.stderr)  # noqa: T201
-        return 2
-    return 0
+
+    return exit_code("settlement", work)
 
 
 def compose(*, is_patient: bool, stop: threading.Event) -> list[Till]:

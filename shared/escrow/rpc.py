@@ -75,10 +75,6 @@ class Rpc:
         """How many transactions of the address were mined, up to a block; null = the newest."""
         return number(self._ask("eth_getTransactionCount", address, tag(at_block)))
 
-    def next_nonce(self, address: Address) -> int:
-        """The nonce after all that the node has heard of, unmined ones too; for wallets that no table keeps."""
-        return number(self._ask("eth_getTransactionCount", address, "pending"))
-
     def coins(self, address: Address) -> int:
         """The chain's own coin, in wei."""
         return number(self._ask("eth_getBalance", address, "latest"))

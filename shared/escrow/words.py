@@ -190,11 +190,6 @@ def claim_locks(escrow: Address, claims: Sequence[LockTerms]) -> ChainCall:
     return ChainCall(escrow, "claimLocks", tuple(list(column) for column in columns))
 
 
-def cancel_expired(escrow: Address, lock: LockTerms, payee: Address) -> ChainCall:
-    """Give an expired lock back; of one that is not there nothing comes."""
-    return ChainCall(escrow, "cancelExpiredLock", (lock.onchain_id, lock.token, lock.payer, payee))
-
-
 def give_up_nonce(signer: Address) -> ChainCall:
     """Fill a nonce with a transfer of nothing to ourselves."""
     return ChainCall(signer, "")

@@ -18,7 +18,6 @@ from shared.escrow.words import (
     LockTerms,
     Reverted,
     TxReceipt,
-    cancel_expired,
     claim_locks,
     create_lock,
     give_up_nonce,
@@ -98,7 +97,8 @@ def test_a_claim_that_is_too_late_is_mined_and_pays_nothing(paid: LocalChain) ->
 def test_an_expired_lock_is_cancelled_and_what_is_not_there_is_no_error(paid: LocalChain) -> None:
     lock(paid, 7, lock_s=60)
     paid.pass_time(120)
-    call = cancel_expired(paid.contracts.escrow, terms(paid, 7, WHOLE), ADDRESSES[NODE])
+    of_lock = (7, paid.contracts.token, ADDRESSES[CONSUMER], ADDRESSES[NODE])
+    call = ChainCall(paid.contracts.escrow, "cancelExpiredLock", of_lock)
     assert [event.name for event in paid.send(call, KEYS[NODE]).events] == [EventName.CANCELED]
     again = paid.send(call, KEYS[NODE])
     assert again.is_good and not again.events
