@@ -29,9 +29,17 @@ class Meter:
         answer = self._api.call("GET", f"{path}/log", query=query, accept=(400, 404))
         if answer.status == 200:
             return int(answer.body) if isinstance(answer.body, int) else None
-        if answer.status == 404 and claim is not None:
+        if answer.status == 400:
+            self._let_refused_go(path)
+        elif claim is not None:
             self._start(job_id, pods, run_path, claim)
         return None
+
+    def _let_refused_go(self, path: str) -> None:
+        """Remove a meter that its node had no room for: it stays refused, and the next look makes another."""
+        pod = self._api.find(path)
+        if pod is not None and pod["status"].get("phase") == "Failed":
+            self._api.delete(path, grace_s=0, uid=pod["metadata"]["uid"])
 
     def _start(self, job_id: JobId, pods: str, run_path: str, claim: Mapping[str, Any]) -> None:
         """Put a meter on the node where the algorithm runs."""
