@@ -25,7 +25,7 @@ from engines.drivers.base import PhaseSpec
 from engines.endings import LOG_NAMES
 from engines.job_view import JobView, disk_bytes
 from engines.orders import read_order
-from engines.phases import image_of, placement_of, pod_spec, run_spec
+from engines.phases import Order, image_of, placement_of, pod_spec, run_spec
 from shared.db import jobs, leases, log_chunks, moves, results
 from shared.db.tables import Job
 from shared.errors import JobError
@@ -50,11 +50,14 @@ class Interrupted(Exception):
 class Act:
     """Carries out actions for one leased job."""
 
+    _row: Job
+
     def __init__(self, context: Context, job_id: JobId, token: str) -> None:
         self._context = context
         self._job_id = job_id
         self._token = token
         self._made: dict[Phase, PhaseSpec] = {}
+        self._order: Order | None = None
         self._verbs: dict[type, Callable[[Any, JobView], None]] = {
             EnsureImage: self._ensure_image,
             EnsureVolume: self._ensure_volume,
@@ -71,14 +74,19 @@ class Act:
 
     def perform(self, action: Action, job: JobView) -> None:
         """Do one thing. Raises: NotOurs, Interrupted, JobError, Unavailable."""
-        if not leases.is_ours(self._job_id, self._token, self._context.now_ms()):
+        is_fenced = isinstance(action, Record | Move | Look)  # these name the lease themselves, where they write
+        if not is_fenced and not leases.is_ours(self._job_id, self._token, self._context.now_ms()):
             raise NotOurs
         self._verbs[type(action)](action, job)
+
+    def stand_at(self, row: Job) -> None:
+        """Go on from the job's row as it was just read; what is written here is kept up in it."""
+        self._row = row
 
     def _ensure_image(self, action: EnsureImage, job: JobView) -> None:
         notes: list[str] = []
         note = self._noting(notes)
-        order = read_order(self._row(), self._context)
+        order = self._read_order()
         building = {"build_started_at_ms": self._context.now_ms()} if order.dockerfile else {}
         try:
             image = self._context.driver.ensure_image(self._job_id, image_of(order), note)
@@ -88,7 +96,7 @@ class Act:
         finally:
             self._store(IMAGE + ".log", iter(["".join(f"{line}\n" for line in notes).encode()]))
         stopped = {"build_stopped_at_ms": self._context.now_ms()} if order.dockerfile else {}
-        self._write({**building, **stopped, "specs": {**self._row().specs, IMAGE: image}})
+        self._write({**building, **stopped, "specs": {**self._row.specs, IMAGE: image}})
 
     def _noting(self, notes: list[str]) -> Callable[[str], None]:
         """Keep and ship each line; notice a stop, and the end of patience, while an image is on its way."""
@@ -110,9 +118,8 @@ class Act:
         return note
 
     def _ensure_volume(self, action: EnsureVolume, job: JobView) -> None:
-        row = self._row()
-        placement = placement_of(read_order(row, self._context))
-        self._context.driver.ensure_volume(self._job_id, disk_bytes(row.resources or []), placement)
+        placement = placement_of(self._read_order())
+        self._context.driver.ensure_volume(self._job_id, disk_bytes(self._row.resources or []), placement)
 
     def _create(self, action: Create, job: JobView) -> None:
         spec, driver = self._kept_spec(action.phase), self._context.driver
@@ -122,22 +129,26 @@ class Act:
             driver.ensure_created(spec)
 
     def _start(self, action: Start, job: JobView) -> None:
-        spec = self._made.get(action.phase) or self._spec(action.phase, self._row())
+        spec = self._made.get(action.phase) or self._spec(action.phase)
         self._context.driver.start(spec)
 
     def _kept_spec(self, phase: Phase) -> PhaseSpec:
         """The phase's container; what is kept of it has no secret."""
-        row = self._row()
-        spec = self._made[phase] = self._spec(phase, row)
+        spec = self._made[phase] = self._spec(phase)
         shown = self._context.driver.manifest(spec.without_secrets())
-        self._write({"specs": {**row.specs, phase.value: shown}})
+        self._write({"specs": {**self._row.specs, phase.value: shown}})
         return spec
 
-    def _spec(self, phase: Phase, row: Job) -> PhaseSpec:
-        order = read_order(row, self._context)
+    def _spec(self, phase: Phase) -> PhaseSpec:
+        order = self._read_order()
         if phase is Phase.RUN:
-            return run_spec(order, row.specs.get(IMAGE) or image_of(order).reference)
+            return run_spec(order, self._row.specs.get(IMAGE) or image_of(order).reference)
         return pod_spec(order, self._context.pods, phase)
+
+    def _read_order(self) -> Order:
+        if self._order is None:
+            self._order = read_order(self._row, self._context)
+        return self._order
 
     def _stop(self, action: Stop, job: JobView) -> None:
         self._context.driver.stop(self._job_id, action.phase, action.grace_s)
@@ -152,7 +163,7 @@ class Act:
     def _save_log(self, action: SaveLog, job: JobView) -> None:
         log = self._context.driver.read_log(self._job_id, action.phase)
         kept = _or_else(log, lambda: log_chunks.read_all(self._job_id, action.phase.value))
-        detail = self._row().reason_detail if action.phase is Phase.RUN else None  # written down a moment ago, perhaps
+        detail = self._row.reason_detail if action.phase is Phase.RUN else None  # written down a moment ago, perhaps
         self._store(LOG_NAMES[action.phase], _explained(kept, detail))
 
     def _store(self, filename: str, chunks: Iterator[bytes]) -> None:
@@ -172,14 +183,13 @@ class Act:
     def _write(self, changes: dict[str, Any]) -> None:
         if not jobs.record(self._job_id, self._token, changes):
             raise NotOurs
+        for name, value in changes.items():
+            setattr(self._row, name, value)
 
     def _move(self, action: Move, job: JobView) -> None:
         changes = {"reason": action.reason.value, "reason_detail": action.detail} if action.reason else {}
         if not moves.move(self._job_id, job.status, action.to, self._token, self._context.now_ms(), changes):
             raise NotOurs
-
-    def _row(self) -> Job:
-        return jobs.get(self._job_id)
 
 
 def _or_else(log: Iterator[bytes], instead: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:

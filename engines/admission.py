@@ -45,7 +45,7 @@ class Line:
     held: set[tuple[str, str]] = field(default_factory=set)
     "(environment id or HARDWARE, resource id) that an impatient job waits for."
     promised: Usage | None = None
-    "As last looked at; null where that may have changed by what we did."
+    "As last looked at, with what we promised since; null where somebody else's doing was met."
 
     def usage(self) -> Usage:
         """What is promised. Others may have changed it since: admission looks again, under the lock."""
@@ -54,9 +54,9 @@ class Line:
         return self.promised
 
 
-def admit_waiting(engine: str, now_ms: int) -> int:
-    """Admit what fits, one job per owner and round; returns how many jobs were admitted."""
-    if not queue.owners_in_turn(1):
+def admit_waiting(engine: str, now_ms: int, most: int = 1 << 30) -> int:
+    """Admit what fits, one job per owner and round, `most` at most; returns how many jobs were admitted."""
+    if most <= 0 or not queue.owners_in_turn(1):
         return 0
     with session():
         row = _ENGINE.first(engine=engine)
@@ -67,7 +67,10 @@ def admit_waiting(engine: str, now_ms: int) -> int:
         return 0
     admitted = 0
     while owners := queue.owners_in_turn(OWNERS_AT_ONCE, line.passed_over):
-        admitted += sum(_has_turn(line, owner) for owner in owners)
+        for owner in owners:
+            admitted += _has_turn(line, owner)
+            if admitted >= most:
+                return admitted
     return admitted
 
 
@@ -111,11 +114,12 @@ def _serve(line: Line, job: Job) -> bool | None:
                 amounts = complete(each, job.wanted, job.is_free)
                 line.held |= lacking(each, amounts, now, job.is_free)
         return False
-    line.promised = None
     try:
         granted = reservations.admit(JobId(job.job_id), line.engine, with_room, line.now_ms)
     except NotEnough:
+        line.promised = None
         return False
+    line.promised = now.with_grant(granted, job.is_free) if granted else None
     return True if granted else None
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 from engines.context import Context
 from shared.db import leases
@@ -16,31 +17,45 @@ from shared.names import JobId
 log = logger("c2d.engine")
 
 
+class _Held(NamedTuple):
+    """One job on its way through a thread, or in line for one."""
+
+    token: str
+    context: Context
+    is_slow: bool
+
+
 class Crew:
     """The threads that carry jobs, and the heartbeat that keeps their leases."""
 
     def __init__(self, workers: int = 16, slow_workers: int = 8, beat_s: float = 8) -> None:
         self._fast = ThreadPoolExecutor(workers, "carry")
         self._slow = ThreadPoolExecutor(slow_workers, "carry-image")
-        self._held: dict[JobId, tuple[str, Context]] = {}
+        self._held: dict[JobId, _Held] = {}
         self._lock = threading.Lock()
         self._beat_s = beat_s
         self._stopped = threading.Event()
         threading.Thread(target=self._beat, name="leases", daemon=True).start()
+
+    def room(self, most: int, *, is_slow: bool) -> int:
+        """How many more jobs of one kind may be taken on, so that no more than `most` have or await a thread."""
+        with self._lock:
+            return max(0, most - sum(each.is_slow == is_slow for each in self._held.values()))
 
     def carry(
         self, context: Context, job_id: JobId, token: str, is_slow: bool, carry: Callable[[], None]
     ) -> Future[None]:
         """Run `carry` for a job whose lease is kept while it runs."""
         with self._lock:
-            self._held[job_id] = (token, context)
+            self._held[job_id] = _Held(token, context, is_slow)
 
         def run() -> None:
             try:
                 carry()
             finally:
                 with self._lock:
-                    if self._held.get(job_id, ("", context))[0] == token:
+                    held = self._held.get(job_id)
+                    if held is not None and held.token == token:
                         del self._held[job_id]
 
         return (self._slow if is_slow else self._fast).submit(run)
@@ -59,15 +74,15 @@ class Crew:
         until = time.monotonic() + patience_s
         while self._held and time.monotonic() < until:
             time.sleep(0.02)
-        for job_id, (token, context) in list(self._held.items()):
-            leases.release(job_id, token, context.now_ms())
+        for job_id, each in list(self._held.items()):
+            leases.release(job_id, each.token, each.context.now_ms())
 
     def _beat(self) -> None:
         while not self._stopped.wait(self._beat_s):
             with self._lock:
                 held = list(self._held.items())
-            for job_id, (token, context) in held:
+            for job_id, each in held:
                 try:
-                    leases.renew([job_id], token, context.now_ms() + context.lease_ms)
+                    leases.renew([job_id], each.token, each.context.now_ms() + each.context.lease_ms)
                 except Unavailable as error:
                     log.warning("a lease could not be renewed", fields={"job_id": job_id, "cause": error.detail})

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from engines.act import Act, Interrupted, NotOurs
-from engines.actions import Action, Create, Look, Record
+from engines.actions import Action, Create, Look, Move, Record
 from engines.admission import admit_waiting
 from engines.context import Context
 from engines.crew import Crew
@@ -18,10 +18,9 @@ from engines.decide import LOOK_MS, decide
 from engines.drivers.base import NoRoom
 from engines.endings import FAILURES
 from engines.engine_row import check_daemon
-from engines.job_view import JobView, from_row
-from engines.observation import Seen
-from shared.db import jobs, leases, results
-from shared.db.tables import Job
+from engines.job_view import JobView
+from engines.looking import look, view_of
+from shared.db import jobs, leases
 from shared.errors import JobError, Unavailable
 from shared.lifecycle import JobStatus, Reason, is_finished
 from shared.logs import logger
@@ -31,14 +30,15 @@ log = logger("c2d.engine")
 
 SLOW = frozenset({JobStatus.PULLING_IMAGE, JobStatus.BUILDING_IMAGE})
 "Carried by threads of their own: they may take minutes."
-OUTSIDE = frozenset({JobStatus.PROVISIONING, JobStatus.RUNNING, JobStatus.PUBLISHING})
-"Statuses in which something of the job exists outside."
 BACKOFF_MS = 60_000
 ROOM_MS = 5_000
 "Between two tries to get into a cluster whose quota is used up."
 MOST_ROUNDS = 50
 "A job is given back after so many looks in a row."
 BATCH = 64
+"So many jobs of one kind have or await a thread; what is not leased, another process may take."
+ADMITTED_AT_ONCE = 16
+"By a pass that goes on at once: letting in thousands must not keep what is in already from being carried."
 NO_ENGINE = ""
 "Whose due jobs are those in line alone."
 
@@ -49,11 +49,15 @@ class PassReport:
 
     admitted: int = 0
     leased: int = 0
+    is_behind: bool = False
+    "More may be due than the threads can take on now."
 
 
 def reconcile_once(context: Context, crew: Crew, *, is_waiting: bool = True) -> PassReport:
     """One pass. `is_waiting` returns only when all leased jobs were carried as far as they go now."""
-    now_ms = context.now_ms()
+    now_ms, room = context.now_ms(), crew.room(BATCH, is_slow=False)
+    if not room:
+        return PassReport(is_behind=True)
     if not leases.has_due(context.name, now_ms):
         return PassReport()
     token = new_token()
@@ -61,12 +65,11 @@ def reconcile_once(context: Context, crew: Crew, *, is_waiting: bool = True) -> 
         check_daemon(context)
     except Unavailable:
         for job_id in leases.lease_due(NO_ENGINE, now_ms, token, context.lease_ms, BATCH):
-            carry(context, job_id, token)  # a stop, or the end of patience, in line need not wait for the engine
+            carry(context, job_id, token, JobStatus.QUEUED)  # in line, a stop or its wait's end need no engine
         raise
-    admitted = admit_waiting(context.name, now_ms)
-    leased = leases.lease_due(context.name, now_ms, token, context.lease_ms, BATCH)
-    slow = jobs.in_status(leased, SLOW)
-    carried = [_hand_over(context, crew, job_id, token, job_id in slow) for job_id in leased]
+    admitted = admit_waiting(context.name, now_ms, _admissible(crew, is_waiting))
+    leased = leases.lease_due(context.name, now_ms, token, context.lease_ms, room)
+    carried = [_hand_over(context, crew, job_id, token, status) for job_id, status in leased.items()]
     if is_waiting:
         wait_for(carried)
     if admitted or leased:
@@ -74,14 +77,19 @@ def reconcile_once(context: Context, crew: Crew, *, is_waiting: bool = True) -> 
     return PassReport(admitted, len(leased))
 
 
-def _hand_over(context: Context, crew: Crew, job_id: JobId, token: str, is_slow: bool) -> Future[None]:
-    return crew.carry(context, job_id, token, is_slow, lambda: carry(context, job_id, token))
+def _admissible(crew: Crew, is_waiting: bool) -> int:
+    """How many jobs to let in now: each begins with its image, which is slow; another process may have threads free."""
+    return min(BATCH if is_waiting else ADMITTED_AT_ONCE, crew.room(BATCH, is_slow=True))
 
 
-def carry(context: Context, job_id: JobId, token: str) -> None:
+def _hand_over(context: Context, crew: Crew, job_id: JobId, token: str, status: JobStatus) -> Future[None]:
+    return crew.carry(context, job_id, token, status in SLOW, lambda: carry(context, job_id, token, status))
+
+
+def carry(context: Context, job_id: JobId, token: str, status: JobStatus) -> None:
     """Take one leased job as far as it goes now, then give it back; an error backs it off and stops no other."""
     try:
-        due_at_ms = _carry_on(context, job_id, token)
+        due_at_ms = _carry_on(context, job_id, token, status)
         if due_at_ms is not None:
             leases.release(job_id, token, due_at_ms)
     except NotOurs:
@@ -98,50 +106,49 @@ def carry(context: Context, job_id: JobId, token: str) -> None:
         _back_off(context, job_id, token, f"{type(error).__name__}: {error}")
 
 
-def _carry_on(context: Context, job_id: JobId, token: str) -> int | None:
+def _carry_on(context: Context, job_id: JobId, token: str, status: JobStatus) -> int | None:
     """Observe, decide, act; again after each change. Returns when to look next; null when the job is finished."""
     act = Act(context, job_id, token)
     for _ in range(MOST_ROUNDS):
-        job, seen = look(context, job_id)
-        if is_finished(job.status):
-            return None
-        actions = decide(job, seen, context.now_ms())
-        if not _perform_all(act, job, actions):
-            return next((each.at_ms for each in actions if isinstance(each, Look)), context.now_ms() + BACKOFF_MS)
+        job, done = _round(context, act, job_id, status)
+        match done:
+            case _ if is_finished(job.status):
+                return None
+            case None:
+                return context.now_ms() + BACKOFF_MS
+            case Look(at_ms):
+                return at_ms
+            case Move(to) if is_finished(to):
+                return None
+            case Move(to):
+                status = to
+            case _:
+                status = job.status
     return context.now_ms() + LOOK_MS  # an engine that says "done" and shows no change must not make us spin
 
 
-def look(context: Context, job_id: JobId) -> tuple[JobView, Seen]:
-    """What exists outside, then the row: a report made before an exit is never missed."""
-    seen = Seen()
-    first = jobs.get(job_id)
-    if JobStatus(first.status) in OUTSIDE:
-        seen = context.driver.observe(job_id)
-        if seen.is_running(Phase.RUN):
-            seen = replace(seen, disk_used_bytes=context.driver.measure_disk(job_id))
-        if not seen.has_volume:
-            check_daemon(context, is_cached=False)  # "gone" is only ever concluded from the recorded daemon
-    row = jobs.get(job_id) if JobStatus(first.status) in OUTSIDE else first
-    return view_of(row), seen
+def _round(context: Context, act: Act, job_id: JobId, status: JobStatus) -> tuple[JobView, Action | None]:
+    """One look and what follows from it; the job as it was seen, and the last that was done."""
+    row, seen = look(context, job_id, status)
+    job = view_of(row)
+    if is_finished(job.status):
+        return job, None
+    act.stand_at(row)
+    return job, _perform_all(act, job, decide(job, seen, context.now_ms()))
 
 
-def view_of(row: Job) -> JobView:
-    """The row as decisions see it."""
-    is_queued = row.status == JobStatus.QUEUED.value
-    return from_row(row, results.filenames(JobId(row.job_id)), jobs.queue_ends_at_ms(row) if is_queued else None)
-
-
-def _perform_all(act: Act, job: JobView, actions: list[Action]) -> bool:
-    """Do the actions in order; whether something changed, so that another look is worth it."""
+def _perform_all(act: Act, job: JobView, actions: list[Action]) -> Action | None:
+    """Do the actions in order; the last that was done, null where there was nothing to do."""
     for action in actions:
         try:
             act.perform(action, job)
         except JobError as error:
             if job.ending is not None:  # its end is known already; only the way there is blocked
                 raise Unavailable(error.detail) from error
-            act.perform(_impossible(job, action, error), job)
-            return True
-    return bool(actions) and not isinstance(actions[-1], Look)
+            known = _impossible(job, action, error)
+            act.perform(known, job)
+            return known
+    return actions[-1] if actions else None
 
 
 def _impossible(job: JobView, action: Action, error: JobError) -> Record:

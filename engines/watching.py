@@ -83,7 +83,7 @@ def _pass(context: Context, crew: Crew, bell: Bell, timeout_s: float) -> float:
         jobs.wake(job_id, context.now_ms())
     keep_house(context)
     report = reconcile_once(context, crew, is_waiting=False)
-    if report.leased:
+    if report.leased or report.is_behind:
         return BREATH_S
     due_ms = jobs.next_due_ms(context.name, context.now_ms())
     return IDLE_S if due_ms is None else max(BREATH_S, min(IDLE_S, (due_ms - context.now_ms()) / 1000))

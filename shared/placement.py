@@ -45,6 +45,20 @@ class Usage:
     "Environment id → jobs that hold resources."
     free_jobs: Mapping[str, int] = field(default_factory=dict)
 
+    def with_grant(self, granted: Grant, is_free: bool) -> Usage:
+        """What is promised when one job more has got what it asked for."""
+        where, amounts, one = granted.environment_id, granted.amounts, {granted.environment_id: 1}
+        here = {where: _sum(self.environment.get(where, {}), amounts)}
+        free = {where: _sum(self.free.get(where, {}), amounts)} if is_free else {}
+        return Usage(
+            self.pool_total,
+            _sum(self.pool, amounts),
+            {**self.environment, **here},
+            {**self.free, **free},
+            _sum(self.jobs, one),
+            _sum(self.free_jobs, one) if is_free else self.free_jobs,
+        )
+
 
 @dataclass(frozen=True)
 class Grant:
@@ -57,6 +71,10 @@ class Grant:
     def resources(self) -> list[dict[str, Any]]:
         """As the wire has it: `[{id, amount}]`, whole numbers as integers."""
         return [{"id": key, "amount": from_milli(amount)} for key, amount in self.amounts.items()]
+
+
+def _sum(one: Amounts, other: Amounts) -> Amounts:
+    return {key: one.get(key, 0) + other.get(key, 0) for key in {**one, **other}}
 
 
 def to_milli(amount: object) -> int:

@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 
 from peewee import InterfaceError, OperationalError
 from playhouse.migrations import Runner
-from playhouse.pool import MaxConnectionsExceeded, PooledPostgresqlDatabase, PooledSqliteDatabase
+from playhouse.pool import MaxConnectionsExceeded, PooledSqliteDatabase
 
 from shared.db.base import DATABASE
 from shared.db.driver import load_driver
+from shared.db.pool import FreshPool
 from shared.errors import SettingsError, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -60,7 +61,7 @@ def _open_sqlite(url: str, **pool: Any) -> Any:
 def _open_postgresql(url: str, **pool: Any) -> Any:
     load_driver()
     url = f"postgresql:{url.partition(':')[2]}"  # the one spelling the driver takes for a whole address
-    return PooledPostgresqlDatabase(url, prefer_psycopg3=True, stale_timeout=300, **pool)
+    return FreshPool(url, prefer_psycopg3=True, stale_timeout=300, **pool)
 
 
 _OPENERS: dict[str, Callable[..., Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,7 +22,6 @@ PHASE_STATUS: dict[Phase, JobStatus] = {
 }
 "The status a job has while a phase's container may act."
 _ONE = Statement(lambda job_id: Job.select().where(Job.job_id == job_id))
-_STATUS = Statement(lambda job_id: Job.select(Job.status).where(Job.job_id == job_id))
 _WAKE = Statement(
     lambda job_id, at_ms: Job.update(due_at_ms=at_ms).where(
         (Job.job_id == job_id) & Job.due_at_ms.is_null(False) & (Job.due_at_ms > at_ms)
@@ -37,6 +37,15 @@ _NEXT = Statement(
         .limit(1)
     )
 )
+
+
+@functools.cache
+def _recording(columns: tuple[str, ...]) -> Statement:
+    """The update of some columns of a job that is ours; there are few such sets."""
+    return Statement(
+        lambda job_id, token, **values: Job.update(values).where((Job.job_id == job_id) & (Job.lease_token == token)),
+        ("job_id", "token", *columns),
+    )
 
 
 def get(job_id: JobId) -> Job:
@@ -112,8 +121,9 @@ def is_stop_requested(job_id: JobId) -> bool:
 
 def record(job_id: JobId, token: str, changes: Mapping[str, Any]) -> bool:
     """Write columns other than the status, if the job is still ours. False: it is not."""
+    stored = {name: getattr(Job, name).db_value(value) for name, value in changes.items()}
     with session():
-        return bool(Job.update(dict(changes)).where((Job.job_id == job_id) & (Job.lease_token == token)).execute())
+        return bool(_recording(tuple(stored)).write(job_id=job_id, token=token, **stored))
 
 
 def tell(job_id: JobId, token: str, sentence: str | None, at_ms: int) -> None:
@@ -150,14 +160,6 @@ def next_due_ms(engine: str, now_ms: int) -> int | None:
     with session():
         found = _NEXT.tuples(engine=engine, now_ms=now_ms)
     return int(found[0][0]) if found else None
-
-
-def in_status(job_ids: Iterable[JobId], statuses: Iterable[JobStatus]) -> set[JobId]:
-    """Which of the ids are in one of the statuses."""
-    wanted = {status.value for status in statuses}
-    with session():
-        found = {job_id: _STATUS.tuples(job_id=job_id) for job_id in job_ids}
-    return {job_id for job_id, rows in found.items() if rows and rows[0][0] in wanted}
 
 
 def queue_ends_at_ms(job: Job) -> int | None:

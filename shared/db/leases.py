@@ -12,6 +12,7 @@ from shared.db.connection import lock_rows, session, transaction
 from shared.db.node_tables import Turn
 from shared.db.statements import Statement
 from shared.db.tables import Job
+from shared.lifecycle import JobStatus
 from shared.names import JobId
 
 _HELD = Statement(
@@ -38,7 +39,7 @@ def _firsts(engine: Any) -> Any:
 
 def _due(engine: Any, now_ms: Any, limit: Any) -> Any:
     due = (
-        Job.select(Job.job_id)
+        Job.select(Job.job_id, Job.status)
         .where(((Job.engine == engine) | Job.engine.is_null()) & (Job.due_at_ms <= now_ms))
         .where(Job.due_at_ms.is_null(False) & (Job.lease_until_ms <= now_ms))  # as the partial index says
         .order_by(Job.due_at_ms)
@@ -56,6 +57,19 @@ _LEASE = Statement(
 )
 
 
+def _released(due_at_ms: Any, error: Any, count: Any) -> dict[Any, Any]:
+    due = Case(None, [(Job.due_at_ms < Job.lease_until_ms, Job.due_at_ms)], due_at_ms)
+    told = {Job.last_error: error, Job.error_count: count}
+    return {Job.lease_token: None, Job.lease_until_ms: 0, Job.due_at_ms: due, **told}
+
+
+_RELEASE = Statement(
+    lambda job_id, token, due_at_ms, error, count: Job.update(_released(due_at_ms, error, count)).where(
+        (Job.job_id == job_id) & (Job.lease_token == token)
+    )
+)
+
+
 def has_due(engine: str, now_ms: int) -> bool:
     """Whether a pass of the engine would find anything: a due job, an unplaced one, or somebody's turn. One query."""
     with session():
@@ -63,16 +77,16 @@ def has_due(engine: str, now_ms: int) -> bool:
     return bool(is_waiting) or any(first is not None and first <= now_ms for first in firsts)
 
 
-def lease_due(engine: str, now_ms: int, token: str, lease_ms: int, limit: int) -> list[JobId]:
-    """Lease up to `limit` due jobs of the engine, and unplaced ones, longest due first; theirs until the lease ends.
+def lease_due(engine: str, now_ms: int, token: str, lease_ms: int, limit: int) -> dict[JobId, JobStatus]:
+    """Lease up to `limit` due jobs of the engine, and unplaced ones, longest due first, each with its status.
 
     A leased job is due again when its lease ends, so a pass that dies leaves nothing behind.
     """
     with transaction():
-        ids = [JobId(job_id) for (job_id,) in _DUE.tuples(engine=engine, now_ms=now_ms, limit=limit)]
-        for job_id in ids:
+        due = _DUE.tuples(engine=engine, now_ms=now_ms, limit=limit)
+        for job_id, _ in due:
             _LEASE.write(job_id=job_id, token=token, until_ms=now_ms + lease_ms)
-    return ids
+    return {JobId(job_id): JobStatus(status) for job_id, status in due}
 
 
 def renew(job_ids: Collection[JobId], token: str, until_ms: int) -> None:
@@ -96,12 +110,8 @@ def release(job_id: JobId, token: str, due_at_ms: int, *, error: str | None = No
 
     `error` counts one more failed try and keeps its text; null forgets the failures.
     """
-    changes: dict[Any, Any] = {
-        Job.lease_token: None,
-        Job.lease_until_ms: 0,
-        Job.due_at_ms: Case(None, [(Job.due_at_ms < Job.lease_until_ms, Job.due_at_ms)], due_at_ms),
-        Job.last_error: error,
-        Job.error_count: 0 if error is None else Job.error_count + 1,
-    }
     with session():
+        if error is None:
+            return bool(_RELEASE.write(job_id=job_id, token=token, due_at_ms=due_at_ms, error=None, count=0))
+        changes = _released(due_at_ms, error, Job.error_count + 1)
         return bool(Job.update(changes).where((Job.job_id == job_id) & (Job.lease_token == token)).execute())

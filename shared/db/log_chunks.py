@@ -7,11 +7,26 @@ from collections.abc import Iterator
 from peewee import fn
 
 from shared.db.connection import session, transaction
+from shared.db.statements import Statement
 from shared.db.tables import LogChunk
 from shared.db.watch import notify
 from shared.names import JobId
 
 CHUNK_BYTES = 64 * 1024
+_PUT = Statement(
+    lambda job_id, phase, offset, data: LogChunk.insert(
+        job_id=job_id, phase=phase, offset=offset, data=data
+    ).on_conflict_ignore()
+)
+_SIZE = Statement(
+    lambda job_id, phase: (
+        LogChunk.select(LogChunk.offset + fn.LENGTH(LogChunk.data))
+        .where((LogChunk.job_id == job_id) & (LogChunk.phase == phase))
+        .order_by(LogChunk.offset.desc())
+        .limit(1)
+    )
+)
+_FORGET = Statement(lambda job_id: LogChunk.delete().where(LogChunk.job_id == job_id))
 
 
 def append(job_id: JobId, phase: str, offset: int, data: bytes) -> int:
@@ -22,9 +37,7 @@ def append(job_id: JobId, phase: str, offset: int, data: bytes) -> int:
     with transaction():
         for start in range(0, len(data), CHUNK_BYTES):
             piece = data[start : start + CHUNK_BYTES]
-            LogChunk.insert(
-                job_id=job_id, phase=phase, offset=offset + start, data=piece
-            ).on_conflict_ignore().execute()
+            _PUT.write(job_id=job_id, phase=phase, offset=offset + start, data=piece)
         notify()
     return offset + len(data)
 
@@ -32,9 +45,8 @@ def append(job_id: JobId, phase: str, offset: int, data: bytes) -> int:
 def size(job_id: JobId, phase: str) -> int:
     """How many bytes are kept: the offset of the next piece."""
     with session():
-        here = (LogChunk.job_id == job_id) & (LogChunk.phase == phase)
-        last = LogChunk.select().where(here).order_by(LogChunk.offset.desc()).first()
-        return 0 if last is None else last.offset + len(last.data)
+        found = _SIZE.tuples(job_id=job_id, phase=phase)
+        return found[0][0] if found else 0
 
 
 def read(job_id: JobId, phase: str, offset: int = 0, limit: int = 64) -> bytes:
@@ -59,4 +71,4 @@ def read_all(job_id: JobId, phase: str) -> Iterator[bytes]:
 def forget(job_id: JobId) -> None:
     """Drop a job's pieces: its logs are results now."""
     with session():
-        LogChunk.delete().where(LogChunk.job_id == job_id).execute()
+        _FORGET.write(job_id=job_id)

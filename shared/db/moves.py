@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.db import events, jobs, pod_nonces, queue, reservations
+from shared.db import environments, events, jobs, pod_nonces, queue, reservations
 from shared.db.connection import lock_rows, transaction
-from shared.db.node_tables import Environment
 from shared.db.statements import Statement
 from shared.db.tables import Dependency, Job
 from shared.lifecycle import STOPPED_IN_LINE, JobStatus, Reason, check_move, has_succeeded, is_finished
@@ -20,6 +19,23 @@ _WAITING = Statement(
         .where((Dependency.after_job_id == job_id) & (Job.status == JobStatus.QUEUED.value))
         .order_by(Job.job_id)
     )
+)
+_MOVE = Statement(
+    lambda job_id, was, to, token: (
+        Job.update(status=to)
+        .where((Job.job_id == job_id) & (Job.status == was) & (Job.lease_token == token))
+        .returning(Job)
+    )
+)
+_CLOSE = Statement(
+    lambda job_id, at_ms, expires_at_ms: Job.update(
+        finished_at_ms=at_ms,
+        expires_at_ms=expires_at_ms,
+        key_sealed=None,
+        due_at_ms=None,
+        lease_token=None,
+        lease_until_ms=0,
+    ).where(Job.job_id == job_id)
 )
 
 
@@ -38,11 +54,12 @@ def move(
     """
     check_move(was, to)
     with transaction():
-        fields = {**(changes or {}), "status": to.value}
-        ours = (Job.job_id == job_id) & (Job.status == was.value) & (Job.lease_token == token)
-        if not Job.update(fields).where(ours).execute():
+        job = _MOVE.first(job_id=job_id, was=was.value, to=to.value, token=token)
+        if job is None:
             return False
-        job = jobs.get(job_id)
+        if changes:
+            jobs.record(job_id, token, changes)
+            job.__data__.update(changes)
         detail = {"reason": job.reason, "detail": job.reason_detail} if job.reason or job.reason_detail else None
         events.insert_event(job_id, job.workflow_id, events.MOVE, to, at_ms, detail)
         if is_finished(to):
@@ -75,21 +92,15 @@ def _finish(job: Job, at_ms: int) -> None:
                 _meet(dependant, at_ms)
             elif _fail_dependant(dependant, each, at_ms):
                 ended.append(Job.get_by_id(dependant.job_id))
-    queue.leave_if_empty(sorted(owners))  # turns are locked after jobs, everywhere
+    queue.leave_if_empty(owners)  # turns are locked after jobs, everywhere
 
 
 def _close(job: Job, at_ms: int) -> None:
     """The key is dead, the promises are given back, and nothing is due any more."""
-    document = Environment.get_or_none(Environment.environment_id == job.environment_id)
-    expiry_s = document.document.get("storageExpiry") if document else None
-    Job.update(
-        finished_at_ms=at_ms,
-        expires_at_ms=None if expiry_s is None else at_ms + int(expiry_s) * 1000,
-        key_sealed=None,
-        due_at_ms=None,
-        lease_token=None,
-        lease_until_ms=0,
-    ).where(Job.job_id == job.job_id).execute()
+    document = environments.document(job.environment_id)
+    expiry_s = document.get("storageExpiry") if document else None
+    expires_at_ms = None if expiry_s is None else at_ms + int(expiry_s) * 1000
+    _CLOSE.write(job_id=job.job_id, at_ms=at_ms, expires_at_ms=expires_at_ms)
     reservations.free(JobId(job.job_id))
     pod_nonces.forget(JobId(job.job_id))
 

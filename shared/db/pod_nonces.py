@@ -11,6 +11,7 @@ from shared.names import JobId
 _SPEND = Statement(
     lambda job_id, nonce: PodNonce.insert(job_id=job_id, nonce=nonce).on_conflict_ignore().returning(PodNonce.nonce)
 )
+_FORGET = Statement(lambda job_id: PodNonce.delete().where(PodNonce.job_id == job_id))
 
 
 def spend(job_id: JobId, nonce: str) -> None:
@@ -21,7 +22,7 @@ def spend(job_id: JobId, nonce: str) -> None:
 
 def forget(job_id: JobId) -> int:
     """Remove the nonces of a finished job, whose key signs nothing any more; return how many."""
-    return int(PodNonce.delete().where(PodNonce.job_id == job_id).execute())
+    return _FORGET.write(job_id=job_id)
 
 
 def sweep() -> int:

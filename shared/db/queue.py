@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any
 
 from peewee import Select, fn
@@ -26,6 +26,13 @@ _LINE = Statement(
         .where((Job.owner == owner) & READY & (Job.stop_requested == False))  # noqa: E712 - SQL, not Python
         .order_by(Job.ready_at_ms, Job.index)
         .limit(depth)
+    )
+)
+_SERVED = Statement(lambda owner, at_ms: Turn.update(served_at_ms=at_ms).where(Turn.owner == owner))
+_LOCKED = Statement(lambda owner: lock_rows(Turn.select(Turn.owner).where(Turn.owner == owner)))
+_LEAVE = Statement(
+    lambda owner: Turn.delete().where(
+        (Turn.owner == owner) & ~fn.EXISTS(Job.select(Job.job_id).where((Job.owner == Turn.owner) & READY))
     )
 )
 
@@ -84,15 +91,15 @@ def first_in_line(owner: str, is_for_us: Callable[[Job], bool], depth: int = 50)
 
 def end_turn(owner: str, at_ms: int) -> None:
     """Remember that the owner was served; one with nothing left in line leaves it. Part of the caller's transaction."""
-    Turn.update(served_at_ms=at_ms).where(Turn.owner == owner).execute()
+    _SERVED.write(owner=owner, at_ms=at_ms)
     leave_if_empty([owner])
 
 
-def leave_if_empty(owners: Sequence[str]) -> None:
+def leave_if_empty(owners: Collection[str]) -> None:
     """Forget the turns of owners with nothing in line; part of the caller's transaction."""
-    lock_rows(Turn.select().where(Turn.owner.in_(list(owners))).order_by(Turn.owner)).execute()
-    in_line = Job.select(Job.job_id).where((Job.owner == Turn.owner) & READY)
-    Turn.delete().where(Turn.owner.in_(list(owners)) & ~fn.EXISTS(in_line)).execute()
+    for owner in sorted(owners):
+        _LOCKED.tuples(owner=owner)
+        _LEAVE.write(owner=owner)
 
 
 def depth() -> int:

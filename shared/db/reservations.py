@@ -22,6 +22,18 @@ def _grouped(engine: Any, what: Any, *keys: Any) -> Any:
 
 
 _LOCKED = Statement(lambda job_id: lock_rows(Job.select().where(Job.job_id == job_id)))
+_FREE = Statement(lambda job_id: Reservation.delete().where(Reservation.job_id == job_id))
+_LEAVE = Statement(
+    lambda job_id, status, at_ms: Job.update(
+        status=status, admitted_at_ms=at_ms, due_at_ms=at_ms, lease_token=None, lease_until_ms=0
+    ).where(Job.job_id == job_id)
+)
+_GRANT = Statement(
+    lambda job_id, engine, environment_id, resources, max_duration_s: Job.update(
+        engine=engine, environment_id=environment_id, resources=resources, max_duration_s=max_duration_s
+    ).where(Job.job_id == job_id)
+)
+_ENGINE = Statement(lambda engine: lock_rows(Engine.select(Engine.name).where(Engine.name == engine)))
 _TOTALS = Statement(lambda engine: Pool.select(Pool.resource_id, Pool.total_milli).where(Pool.engine == engine))
 _SUMS = Statement(
     lambda engine: _grouped(
@@ -104,7 +116,7 @@ def admit_held(job_id: JobId, at_ms: int) -> bool:
 
 def _in_queue(job_id: JobId, engine: str) -> Any:
     """Lock the engine's promises, then the job; null where it is not queued."""
-    lock_rows(Engine.select(Engine.name).where(Engine.name == engine)).execute()
+    _ENGINE.tuples(engine=engine)
     job = _LOCKED.first(job_id=job_id)
     return None if job is None or job.status != JobStatus.QUEUED else job
 
@@ -113,12 +125,13 @@ def _grant(job: Any, engine: str, environments: Sequence[Mapping[str, Any]]) -> 
     """Promise the first fit to the job and write down what it gets. Raises: NotEnough."""
     granted = _first_fit(job, environments, usage(engine))
     _reserve(job, engine, granted)
-    Job.update(
+    _GRANT.write(
+        job_id=job.job_id,
         engine=engine,
         environment_id=granted.environment_id,
-        resources=granted.resources(),
+        resources=Job.resources.db_value(granted.resources()),
         max_duration_s=granted.max_duration_s,
-    ).where(Job.job_id == job.job_id).execute()
+    )
     return granted
 
 
@@ -126,9 +139,7 @@ def _leave_queue(job: Any, at_ms: int) -> None:
     """Move a job that has its room to its first phase; its owner had a turn."""
     to = JobStatus.BUILDING_IMAGE if job.algorithm.get("hasDockerfile") else JobStatus.PULLING_IMAGE
     check_move(JobStatus(job.status), to)
-    Job.update(status=to.value, admitted_at_ms=at_ms, due_at_ms=at_ms, lease_token=None, lease_until_ms=0).where(
-        Job.job_id == job.job_id
-    ).execute()
+    _LEAVE.write(job_id=job.job_id, status=to.value, at_ms=at_ms)
     events.insert_event(job.job_id, job.workflow_id, events.MOVE, to, at_ms)
     queue.end_turn(job.owner, at_ms)
 
@@ -160,4 +171,4 @@ def _reserve(job: Job, engine: str, granted: Grant) -> None:
 
 def free(job_id: JobId) -> None:
     """Take back what was promised to a job; part of the transaction that finishes it."""
-    Reservation.delete().where(Reservation.job_id == job_id).execute()
+    _FREE.write(job_id=job_id)

@@ -28,6 +28,7 @@ from shared.db.tables import Job
 from shared.secrets import SecretBox
 from shared.storage.local import LocalStorage
 from tests.databases import opened
+from tests.flows.harness import Inline
 from tests.needs import why_missing
 from tests.services.postgres import new_server
 
@@ -123,7 +124,7 @@ def plan() -> list[str]:
     seen: list[tuple[str, Any]] = []
     database = DATABASE.obj
     with told(database, seen):
-        reconcile_once(context(Path("/")), None)  # type: ignore[arg-type]  # nothing is due, so nobody carries
+        reconcile_once(context(Path("/")), Inline())  # type: ignore[arg-type]  # nothing is due, so nobody carries
     assert len(seen) == 1, f"an idle pass asks once, not {len(seen)} times"
     explain = "EXPLAIN " if is_postgresql() else "EXPLAIN QUERY PLAN "
     with session():

@@ -57,6 +57,10 @@ class Clock:
 class Inline:
     """A crew of one, which carries each job at once: the same order every time."""
 
+    def room(self, most: int, *, is_slow: bool) -> int:
+        """Always all of it."""
+        return most
+
     def carry(
         self, context: Context, job_id: JobId, token: str, is_slow: bool, carry: Callable[[], None]
     ) -> Future[None]:

@@ -176,6 +176,13 @@ def walk(node: Node, walks: int) -> set[str]:
 
 
 def test_the_documents_links_lead_from_a_start_to_its_result(node: Node) -> None:
-    reached = walk(node, 6)
-    assert {"POST /api/services/freeCompute 200", "GET /api/services/compute 200"} <= reached, reached
-    assert "GET /api/services/computeResult 200" in reached, reached
+    wanted = {
+        f"{step} 200"
+        for step in ("POST /api/services/freeCompute", "GET /api/services/compute", "GET /api/services/computeResult")
+    }
+    reached: set[str] = set()
+    for walks in (6, 30, 150):  # where walks lead depends on what else is loaded: Hypothesis draws from its constants
+        reached |= walk(node, walks)
+        if wanted <= reached:
+            return
+    raise AssertionError(f"never reached: {wanted - reached}")

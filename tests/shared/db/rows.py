@@ -65,7 +65,7 @@ def finish(job_id: JobId, succeeds: bool = True, at_ms: int = NOW) -> bool:
 def lease(engine: str = "local", at_ms: int = NOW, lease_ms: int = 30_000) -> tuple[str, list[JobId]]:
     """Lease what is due; token and jobs."""
     token = new_token()
-    return token, leases.lease_due(engine, at_ms, token, lease_ms, 100)
+    return token, list(leases.lease_due(engine, at_ms, token, lease_ms, 100))
 
 
 def at_once(*calls: Callable[[], T]) -> list[T]:

@@ -96,6 +96,34 @@ def test_fifty_uses_of_one_nonce_at_once_are_one_use(database: str) -> None:
     assert at_once(*[use] * 25, *[use] * 25).count(True) == 1
 
 
+@pytest.mark.parametrize("rested", [False, True], ids=["in use a moment ago", "rested"])
+def test_a_connection_the_server_ended_is_met_once_at_most(
+    own_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, rested: bool
+) -> None:
+    """One that rested is asked first; of one that was just in use the next statement tells, and it is never kept."""
+    with opened(own_postgres.create_database()):
+        migrate()
+        monkeypatch.setattr("shared.db.pool.FRESH_S", 0 if rested else 60)
+        with session():
+            mine = DATABASE.execute_sql("SELECT pg_backend_pid()").fetchone()[0]
+        end(own_postgres, mine)
+        if not rested:
+            with pytest.raises(Unavailable), session():
+                Workflow.select().count()
+        with session():
+            assert Workflow.select().count() == 0
+            assert DATABASE.execute_sql("SELECT pg_backend_pid()").fetchone()[0] != mine
+
+
+def end(server: PostgresServer, backend: int) -> None:
+    """End one of the server's sessions, from another process, and wait until it is gone."""
+    command = (
+        "import sys, psycopg; connection = psycopg.connect(sys.argv[1], autocommit=True);"
+        "connection.execute('SELECT pg_terminate_backend(%s, 5000)', (int(sys.argv[2]),))"
+    )
+    subprocess.run([sys.executable, "-c", command, server.create_database(), str(backend)], check=True, timeout=30)
+
+
 def test_a_database_out_of_reach_is_told_and_found_again(own_postgres: PostgresServer) -> None:
     url = own_postgres.create_database()
     with opened(url):

@@ -40,6 +40,16 @@ def test_owners_take_turns() -> None:
     assert [sum(admitted(*ids)) for ids in floods.values()] == [2, 2]
 
 
+def test_let_in_a_few_at_a_time_owners_still_take_turns() -> None:
+    offer("local", offered(cpu=4))
+    floods = {owner: submit(*[job(index) for index in range(10)], owner=owner) for owner in (ALICE, BOB)}
+    counts = []
+    for turn in range(3):
+        counts.append(admit_waiting("local", NOW + turn, 2))
+        assert len({sum(admitted(*ids)) for ids in floods.values()}) == 1
+    assert counts == [2, 2, 0] and admit_waiting("local", NOW, 0) == 0
+
+
 def test_leaving_the_line_and_coming_back_gains_nothing() -> None:
     """An owner with one job at a time does not go before one who has waited since."""
     offer("local", offered(cpu=1))

@@ -7,6 +7,7 @@ import pytest
 from shared.db import queue, reservations
 from shared.db.connection import session
 from shared.db.node_tables import Reservation
+from shared.db.tables import Job
 from shared.lifecycle import JobStatus
 from shared.placement import NotEnough
 from tests.flows.harness import job, offered
@@ -30,6 +31,20 @@ def test_an_admitted_job_holds_what_it_was_granted() -> None:
     assert found.status == "pulling_image" and found.due_at_ms == NOW and found.max_duration_s == 3600
     assert {each["id"]: each["amount"] for each in found.resources} == {"cpu": 2, "ram": 1.5, "disk": 1}
     assert reservations.usage("local").pool == {"cpu": 2000, "ram": 1500, "disk": 1000}
+
+
+@pytest.mark.parametrize("is_free", [True, False])
+def test_what_is_promised_with_one_grant_more_is_what_is_found_after_it(is_free: bool) -> None:
+    """Admission reckons on without asking again; it must not drift from the rows."""
+    offer("local", offered("one"), offered("two"))
+    ids = submit(*[job(index, wanted={"cpu": 1 + index % 2, "ram": 1.5}) for index in range(3)])
+    with session():
+        Job.update(is_free=is_free).execute()
+    for job_id in ids:
+        before = reservations.usage("local")
+        granted = reservations.admit(job_id, "local", documents(), NOW)
+        assert granted is not None
+        assert before.with_grant(granted, is_free) == reservations.usage("local")
 
 
 def test_admitted_by_sixteen_at_once_no_more_is_promised_than_there_is() -> None:
