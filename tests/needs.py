@@ -175,6 +175,16 @@ def kube_missing() -> str:
     return ""
 
 
+def policies_missing() -> str:
+    """A cluster whose network plugin does what NetworkPolicies say: a pod is asked to break one."""
+    if reason := kube_missing():
+        return reason
+    from engines.drivers.kubernetes_connect import connect
+    from tests.services.walls import is_enforced
+
+    return "" if is_enforced(connect({})) else "nothing on this cluster enforces NetworkPolicies"
+
+
 def kustomize_missing() -> str:
     """kustomize, or a Go that is new enough to build it."""
     if runs("kustomize", "version"):
@@ -220,6 +230,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "chain": chain_missing,
     "anvil": anvil_missing,
     "kube": kube_missing,
+    "policies": policies_missing,
     "kustomize": kustomize_missing,
     "namespaces": namespaces_missing,
 }

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from engines.drivers import kubernetes_manifests as manifests
 from engines.drivers.kubernetes_api import KubernetesApi
 from engines.drivers.kubernetes_connect import connect
 from engines.drivers.kubernetes_manifests import METER, thing_name
+from engines.drivers.kubernetes_settings import Placement
 from tests.contracts.driver_backends import kubernetes_backend, until
 from tests.needs import busybox_image, needs
 from tests.services import kubernetes
@@ -41,9 +43,10 @@ def test_a_meter_that_was_refused_is_made_again_when_there_is_room(tmp_path: Pat
 
 def filler() -> dict[str, object]:
     """A pod that takes what is left of the node."""
-    container = {"name": "main", "image": busybox_image(), "command": ["sleep", "600"]}
-    container |= {"resources": {"requests": {"cpu": ALL_BUT_ALGORITHM}}}  # type: ignore[dict-item]
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "filler"}, "spec": {"containers": [container]}}
+    asked = {"requests": {"cpu": ALL_BUT_ALGORITHM}}
+    body = manifests.pod_body(Placement(), manifests.USER)
+    body["containers"] = [manifests.small_container(busybox_image(), ["sleep", "600"], resources=asked)]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "filler"}, "spec": body}
 
 
 def phase(api: KubernetesApi, path: str) -> str | None:

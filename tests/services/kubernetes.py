@@ -28,6 +28,8 @@ CLASS = "c2d-test"
 PROVISIONER = "c2d.node/test"
 HOME = Path("/var/tmp/c2d-test-volumes")
 EVERY_S = 0.2
+RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
+"A cluster of 1.23 or newer refuses whatever is not."
 POD_IMAGE = os.environ.get("C2D_TEST_POD_IMAGE", "c2d/pod:latest")
 CLAIMS, VOLUMES = "/api/v1/persistentvolumeclaims", "/api/v1/persistentvolumes"
 
@@ -58,7 +60,7 @@ def namespace() -> Iterator[str]:
     """A namespace of one's own, with its volumes made for as long as the block lasts."""
     api, name = connect({}), f"c2d-test-{secrets.token_hex(4)}"
     with volumes(api):
-        api.create("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": name}})
+        api.create("/api/v1/namespaces", {"kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}})
         try:
             yield name
         finally:
