@@ -28,6 +28,9 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 GRACE_S = 10
 UNREACHABLE_S = 120
 "How long a pod stays on a node that does not answer."
+GATE = "gate"
+"The name of the container that holds an algorithm back until the network keeps it in."
+GATE_S = 45
 METER, PROBE, PULL = "meter", "image", "pull"
 "What a job has beside its phases: the pod that measures its volume, the one that tries its image, a registry login."
 POD_REQUESTS = {"cpu": "100m", "memory": "128Mi"}
@@ -116,6 +119,8 @@ def phase_pod(spec: PhaseSpec, settings: KubernetesSettings) -> dict[str, Any]:
         body["activeDeadlineSeconds"] = spec.max_seconds + settings.slack_s
     body["volumes"] = [data_volume(spec.job_id)]
     body["containers"] = [container(spec, user)]
+    if settings.has_gate and spec.phase is Phase.RUN and spec.network is None:
+        body["initContainers"] = [gate(settings)]
     about = metadata(names.container_name(spec.job_id, spec.phase), spec.job_id, spec.engine, spec.phase.value)
     about["labels"][LABEL_NETWORK] = network_label(spec.network)
     if placement.queue and spec.phase is Phase.RUN:
@@ -224,6 +229,12 @@ def small_container(image: str, command: list[str], **more: Any) -> dict[str, An
     limits = {"limits": {"cpu": "200m", "memory": "64Mi"}, "requests": SMALL}
     held = {"resources": limits, "securityContext": hardening(), "imagePullPolicy": "IfNotPresent"}
     return {"name": MAIN, "image": image, "command": command, **held, **more}
+
+
+def gate(settings: KubernetesSettings) -> dict[str, Any]:
+    """What runs before an algorithm that may reach nothing."""
+    urls = [settings.pod_api_url] if settings.pod_api_url else []
+    return small_container(settings.pod_image, ["python3", "-m", "pods.gate", str(GATE_S), *urls], name=GATE)
 
 
 def meter_pod(job_id: JobId, settings: KubernetesSettings, run: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from engines.drivers.docker_api import clear_line
-from engines.drivers.kubernetes_manifests import MAIN
+from engines.drivers.kubernetes_manifests import GATE, MAIN
 from engines.drivers.kubernetes_words import no_node_words, waits_words
 from engines.observation import ContainerSeen, ContainerState
 from shared.names import LABEL_PHASE, Phase
@@ -22,7 +22,10 @@ PULL_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailab
 "What may pass: a registry out of reach, a Secret not there yet."
 TROUBLE_MS = 120_000
 "How long what may pass is waited for."
+GATE_OPEN = 9
+"The exit code of a gate that gave up: `pods.gate.OPEN`."
 BY_SIGNAL = frozenset({137, 143})
+OPEN_GATE = "the cluster's network did not keep the algorithm from reaching it; its operator has to look at that"
 STUCK_MS = 60_000
 "A node that has not ended a deleted pod so long after its grace is not there any more."
 NO_IMAGE = "ended::by-its-engine"
@@ -36,6 +39,8 @@ def pod_seen(pod: Pod, now_ms: int, pending_s: int) -> ContainerSeen:
     status, state = container_status(pod), container_state(pod)
     if "terminated" in state:
         return ended(pod, state["terminated"], status)
+    if gate_state(pod).get("terminated", {}).get("exitCode") == GATE_OPEN:
+        return ContainerSeen(ContainerState.EXITED, start_error=OPEN_GATE)
     if is_over(pod, state, now_ms):
         return ContainerSeen(
             ContainerState.EXITED,
@@ -46,7 +51,7 @@ def pod_seen(pod: Pod, now_ms: int, pending_s: int) -> ContainerSeen:
         )
     if "running" in state:
         return ContainerSeen(ContainerState.RUNNING, started_at_ms=time_ms(state["running"].get("startedAt")))
-    return waiting(pod, state.get("waiting") or {}, now_ms, pending_s)
+    return waiting(pod, gate_state(pod).get("waiting") or state.get("waiting") or {}, now_ms, pending_s)
 
 
 def ended(pod: Pod, end: Mapping[str, Any], status: Mapping[str, Any]) -> ContainerSeen:
@@ -144,6 +149,13 @@ def container_state(pod: Pod) -> Mapping[str, Any]:
     state: Mapping[str, Any] = status.get("state") or {}
     earlier: Mapping[str, Any] = status.get("lastState") or {}
     return earlier if "terminated" in earlier and "running" not in state else state
+
+
+def gate_state(pod: Pod) -> Mapping[str, Any]:
+    """The state of the container that holds the algorithm back; empty where there is none."""
+    statuses: Sequence[Mapping[str, Any]] = pod["status"].get("initContainerStatuses") or ()
+    found: Mapping[str, Any] = next((each["state"] for each in statuses if each["name"] == GATE), {})
+    return found
 
 
 def time_ms(text: object) -> int | None:

@@ -57,6 +57,8 @@ class KubernetesSettings:
     "Private networks that the pods may fetch from."
     has_quota: bool = False
     "Whether the storage class itself keeps volumes to their size; else a small pod measures them."
+    has_gate: bool = False
+    "Whether an algorithm waits until the network keeps it in; it never starts where nothing does."
     pending_s: int = PENDING_S
     "How long a pod may wait for a node."
     slack_s: int = SLACK_S
@@ -77,6 +79,7 @@ class KubernetesSettings:
             node_pods=dict(connection.get("nodePods") or NODE_PODS),
             fetch_allow=tuple(str(network) for network in fetch_allow),
             has_quota=bool(connection.get("volumeQuota", False)),
+            has_gate=bool(connection.get("networkGate", False)),
             pending_s=int(connection.get("pendingSeconds", PENDING_S)),
             slack_s=int(connection.get("slackSeconds", SLACK_S)),
         )

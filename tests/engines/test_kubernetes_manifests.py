@@ -81,6 +81,16 @@ def test_an_algorithms_pod() -> None:
     }
 
 
+def test_a_gate_holds_back_an_algorithm_that_may_reach_nothing() -> None:
+    connection = {"podImage": "pod:1", "podApiUrl": "http://node:8000", "networkGate": True}
+    settings = KubernetesSettings.from_connection("k.123", connection)
+    [gate] = phase_pod(spec(), settings)["spec"]["initContainers"]
+    assert gate["command"] == ["python3", "-m", "pods.gate", "45", "http://node:8000"]
+    assert (gate["name"], gate["image"], gate["securityContext"]) == ("gate", "pod:1", HELD)
+    for other in (spec(network="internet"), spec(Phase.PROVISION, network="pod")):
+        assert "initContainers" not in phase_pod(other, settings)["spec"]
+
+
 def test_our_own_pods_act_as_the_algorithms_user_and_refer_to_their_key() -> None:
     own = spec(
         Phase.PROVISION, user="0:0", acts_for="1000:1000", capabilities=("CHOWN",), network="pod",

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from engines.drivers.kubernetes_seen import has_ended, pod_seen
+from engines.drivers.kubernetes_seen import GATE_OPEN, OPEN_GATE, has_ended, pod_seen
 from engines.observation import ContainerSeen, ContainerState
+from pods.gate import OPEN
 
 NOW_MS = 1_700_000_000_000
 AT, LATER = "2023-11-14T22:13:00Z", "2023-11-14T22:13:10Z"
@@ -28,6 +29,12 @@ def pod(state: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
 
 def end(code: int, reason: str = "Error", **more: Any) -> dict[str, Any]:
     return {"terminated": {"exitCode": code, "reason": reason, "startedAt": AT, "finishedAt": LATER, **more}}
+
+
+def gated(gate: dict[str, Any], **status: Any) -> dict[str, Any]:
+    """A pod whose gate is in this state."""
+    told = {"initContainerStatuses": [{"name": "gate", "state": gate}], **status}
+    return pod({"waiting": {"reason": "PodInitializing"}}, status=told)
 
 
 def unscheduled(message: str, reason: str = "Unschedulable") -> dict[str, Any]:
@@ -80,6 +87,14 @@ SAID: list[tuple[str, dict[str, Any], ContainerSeen]] = [
         pod({"waiting": {"reason": "ImagePullBackOff", "message": "no"}}, meta=OLD),
         ContainerSeen(EXITED, start_error="the node cannot have the image: no"),
     ),
+    ("its gate waits for the network", gated({"running": {"startedAt": AT}}), ContainerSeen(RUNNING)),
+    (
+        "its gate's image may still come",
+        gated({"waiting": {"reason": "ErrImagePull", "message": "no route"}}),
+        ContainerSeen(RUNNING, waiting="the node cannot have the image: no route"),
+    ),
+    ("its gate found no wall", gated(end(9), phase="Failed"), ContainerSeen(EXITED, start_error=OPEN_GATE)),
+    ("its gate was ended with it", gated(end(143), **OVER), ContainerSeen(EXITED)),
     ("it ended well", pod(end(0, "Completed")), ended(0)),
     ("it failed", pod(end(3)), ended(3)),
     ("it used too much memory", pod(end(137, "OOMKilled")), ended(137, oom_killed=True)),
@@ -130,3 +145,7 @@ def test_a_pod_is_judged(found: dict[str, Any], meaning: ContainerSeen) -> None:
 def test_a_pod_waits_for_a_node_only_so_long() -> None:
     seen = pod_seen(unscheduled("0/1 nodes are available: 1 Insufficient cpu."), NOW_MS, pending_s=10)
     assert seen == ContainerSeen(EXITED, start_error="queued: no node has 0.5 CPU cores free")
+
+
+def test_the_gate_and_who_reads_it_agree() -> None:
+    assert GATE_OPEN == OPEN

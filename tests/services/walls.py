@@ -64,6 +64,11 @@ def reached(log: bytes) -> set[str]:
     return set(json.loads(log.splitlines()[-1])[1])
 
 
+def ever_reached(log: bytes) -> set[str]:
+    """What was open at any moment."""
+    return {name for line in log.splitlines() for name in json.loads(line)[1]}
+
+
 def bare_pod(api: KubernetesApi, namespace: str, name: str, command: tuple[str, ...]) -> str:
     """Start a pod that is no engine's; where it is."""
     body = manifests.pod_body(Placement(), manifests.USER)

@@ -138,7 +138,9 @@ class Server:
         text.read()
         assert text.status < 300 or (text.status == 404 and body is None), text.data.decode()
         assert "warning" not in {header.lower() for header in text.getheaders()}, text.getheaders()
-        answer: dict[str, Any] = json.loads(text.data)
+        answer: dict[str, Any] = (
+            {} if text.status == 404 else json.loads(text.data)
+        )  # of an unknown group: a plain text
         return answer
 
 

@@ -1,0 +1,62 @@
+"""The gate: hold an algorithm back until the cluster's network keeps its pod from connecting anywhere.
+
+python -m pods.gate 60 http://10.0.0.1:8000
+
+A network plugin learns of a pod after it has begun, and enforces its policies a moment later; in that moment an
+algorithm could reach whatever the cluster can. Runs before it, in the same pod: ends with 0 once neither the API server
+nor the URLs given can be connected to, and with 9 if that is not so within the seconds given.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+CONNECT_S = 1.0
+EVERY_S = 0.2
+CALM = 2
+"How often in a row nothing may be open: rules may be put in place one by one."
+OPEN = 9
+"The exit code of a gate that gave up."
+Address = tuple[str, int]
+
+
+def main(limit_s: float, urls: Iterable[str], environment: Mapping[str, str] = os.environ) -> int:
+    """Wait until nothing is open; the exit code."""
+    addresses, calm, until = list(addresses_of(urls, environment)), 0, time.monotonic() + limit_s
+    while True:
+        still_open = [address for address in addresses if is_open(address)]
+        calm = 0 if still_open else calm + 1
+        if calm >= CALM:
+            return 0
+        if time.monotonic() > until:
+            print("the network lets this pod reach", *(f"{host}:{port}" for host, port in still_open), flush=True)
+            return OPEN
+        time.sleep(EVERY_S)
+
+
+def addresses_of(urls: Iterable[str], environment: Mapping[str, str]) -> Iterable[Address]:
+    """Where to try: the API server, which every pod is told of, and these URLs."""
+    if "KUBERNETES_SERVICE_HOST" in environment:
+        yield environment["KUBERNETES_SERVICE_HOST"], int(environment.get("KUBERNETES_SERVICE_PORT", "443"))
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.hostname:
+            yield parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def is_open(address: Address) -> bool:
+    """Whether a connection comes about."""
+    try:
+        socket.create_connection(address, CONNECT_S).close()
+    except OSError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1]), sys.argv[2:]))
