@@ -20,6 +20,7 @@ from engines.observation import ContainerSeen
 from shared.names import JobId, Phase, new_job_id
 from tests.needs import busybox_image
 from tests.services import kubernetes
+from tests.services.kubernetes_account import least_rights
 from tests.starting import start, start_again
 
 PATIENCE_S = 150  # a cluster on a busy machine is slow
@@ -118,9 +119,10 @@ def docker_backend(folder: Path) -> Iterator[Backend]:
 
 @contextmanager
 def kubernetes_backend(folder: Path) -> Iterator[Backend]:
-    """The cluster of this machine, in a namespace of its own."""
-    with kubernetes.namespace() as namespace:
+    """The cluster of this machine, in a namespace of its own, with the rights that are shipped and no others."""
+    with kubernetes.namespace() as namespace, least_rights(namespace, folder) as account:
         connection = {"namespace": namespace, "storageClass": kubernetes.CLASS, "podImage": kubernetes.POD_IMAGE}
+        connection |= {"kubeconfig": account}
         backend = Backend(
             open=lambda engine: KubernetesDriver(engine, connection),
             image=busybox_image(),

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -14,26 +11,42 @@ import yaml
 from engines.drivers.kubernetes_access import NEEDED, Permission, missing
 from engines.drivers.kubernetes_connect import connect
 from infra.c2d.kubernetes_checks import kubernetes_checks
+from infra.cluster import KUBERNETES
 from shared.engine_config import EngineConfig
 from shared.settings import NodeSettings
+from tests.infra.kubernetes.built import built
 from tests.needs import needs
 from tests.services import kubernetes
+from tests.services.kubernetes_account import account, shipped
 
-ROLES = Path(__file__).parents[2] / "infra/kubernetes/roles"
 
-
-@pytest.mark.parametrize("needed", NEEDED, ids=lambda each: each.resource)
-def test_the_shipped_roles_grant_it(needed: Permission) -> None:
-    file = ROLES / ("role.yaml" if needed.is_namespaced else "cluster-role.yaml")
-    rules = yaml.safe_load(file.read_text())["rules"]
-    granted = {
-        verb
-        for rule in rules
-        if needed.group in rule["apiGroups"] and needed.resource in rule["resources"]
-        if not rule.get("resourceNames") or needed.name in rule["resourceNames"]
+@pytest.mark.parametrize("file", ["role.yaml", "cluster-role.yaml"])
+def test_the_shipped_roles_grant_what_the_engine_needs_and_nothing_else(file: str) -> None:
+    granted = [
+        (group, resource, name, verb)
+        for rule in shipped(file)
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", [None])
         for verb in rule["verbs"]
-    }
-    assert set(needed.verbs) <= granted
+    ]
+    needed = [
+        (each.group, each.resource, each.name, verb)
+        for each in NEEDED
+        if each.is_namespaced == (file == "role.yaml")
+        for verb in each.verbs
+    ]
+    assert len(granted) == len(set(granted)) and set(granted) == set(needed)
+
+
+@needs("kustomize")
+@pytest.mark.full
+@pytest.mark.parametrize("folder", ["jobs", "overlays/minimal"])
+def test_what_the_whole_cluster_sees_is_named_after_the_installs_namespace(folder: str) -> None:
+    wide = {each["kind"]: each for each in built(KUBERNETES / folder) if each["kind"].startswith("ClusterRole")}
+    [home] = {each["metadata"]["namespace"] for each in built(KUBERNETES / folder) if each["kind"] == "Role"}
+    assert {each["metadata"]["name"] for each in wide.values()} == {f"c2d-engine:{home}"}
+    assert wide["ClusterRoleBinding"]["roleRef"]["name"] == f"c2d-engine:{home}"
 
 
 def test_a_missing_rule_reads_as_a_manifest_has_it() -> None:
@@ -41,30 +54,6 @@ def test_a_missing_rule_reads_as_a_manifest_has_it() -> None:
     assert yaml.safe_load(rule) == [
         {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]}
     ]
-
-
-def account(namespace: str, folder: Path, rules: list[dict[str, Any]]) -> str:
-    """A kubeconfig of a service account that has these rules in its namespace alone."""
-    api, about = connect({}), {"metadata": {"name": "weak"}}
-    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
-    api.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"kind": "ServiceAccount", **about})
-    api.create(f"{rbac}/roles", {"kind": "Role", **about, "rules": rules})
-    bound = {
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "weak"},
-        "subjects": [{"kind": "ServiceAccount", "name": "weak", "namespace": namespace}],
-    }
-    api.create(f"{rbac}/rolebindings", {"kind": "RoleBinding", **about, **bound})
-    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/weak/token"
-    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = api.call("POST", path, body=asked).body["status"]["token"]
-    config = json.loads(kubernetes.nowhere(folder / "weak").read_text())
-    config["clusters"][0]["cluster"] = {
-        "server": kubernetes.server(),
-        "certificate-authority-data": base64.b64encode(kubernetes.authority()).decode(),
-    }
-    config["users"][0]["user"] = {"token": token}
-    (folder / "weak").write_text(json.dumps(config))
-    return str(folder / "weak")
 
 
 @needs("kube")

@@ -15,6 +15,7 @@ from shared.names import LABEL_ENGINE, JobId, Phase, container_name
 from tests.file_server import Served, serve_files
 from tests.flows.docker.harness import Json, Place, environment, new_name
 from tests.services import kubernetes
+from tests.services.kubernetes_account import least_rights
 from tests.services.node import free_port, real_node
 
 KINDS = ("pods", "secrets", "persistentvolumeclaims")
@@ -58,14 +59,17 @@ class KubernetesPlace(Place):
 
 
 @contextlib.contextmanager
-def kubernetes_place(folder: Path, *environments: Json, **engine: Any) -> Iterator[KubernetesPlace]:
-    """A node with one engine, in a namespace of its own; nothing of it is left on the cluster."""
+def kubernetes_place(
+    folder: Path, *environments: Json, also: tuple[str, ...] = (), **engine: Any
+) -> Iterator[KubernetesPlace]:
+    """A node with one engine, in a namespace of its own, with the shipped rights there and in `also`."""
     address, port, served = kubernetes.host(), free_port(), Served()
-    with kubernetes.namespace() as namespace:
+    with kubernetes.namespace() as namespace, least_rights(namespace, folder, *also) as account:
         name = new_name()
         chosen = {
             "name": name, "type": "kubernetes", "namespace": namespace, "storageClass": kubernetes.CLASS,
-            "podImage": kubernetes.POD_IMAGE, "environments": list(environments) or [environment()], **engine,
+            "podImage": kubernetes.POD_IMAGE, "environments": list(environments) or [environment()],
+            "kubeconfig": account, **engine,
         }  # fmt: skip
         settings = {
             "C2D_ENGINES": json.dumps([chosen]),

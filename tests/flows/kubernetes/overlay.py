@@ -49,11 +49,13 @@ def jobs_part(here: Path, wish: Wish) -> dict[str, Any]:
     """The shipped roles, bound to this test's accounts; nobody else's are touched."""
     subject = [{"kind": "ServiceAccount", "name": "c2d-passes", "namespace": wish.namespace}]
     replaced = json.dumps([{"op": "replace", "path": "/subjects", "value": subject}])
+    shipped = yaml.safe_load((KUBERNETES / "jobs/kustomization.yaml").read_text())
     return {
+        **shipped,
         "namespace": wish.jobs,
-        "resources": [at(here, "jobs")],
+        "resources": [at(here, f"jobs/{each}") for each in shipped["resources"]],
         "patches": [{"target": {"kind": kind}, "patch": replaced} for kind in ("RoleBinding", "ClusterRoleBinding")]
-        + [renamed(kind, wish.jobs) for kind in ("Namespace", "ClusterRoleBinding")],
+        + [renamed("Namespace", wish.jobs)],
     }
 
 

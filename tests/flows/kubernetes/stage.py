@@ -118,7 +118,8 @@ def deployed(folder: Path, address: str, storage_class: str, engine: Mapping[str
         yield stage
     finally:
         stage.kubectl("delete", "namespace", wish.namespace, wish.jobs, "--wait=false", "--ignore-not-found")
-        stage.kubectl("delete", "clusterrolebinding", wish.jobs, "--ignore-not-found")
+        for kind in ("clusterrolebinding", "clusterrole"):
+            stage.kubectl("delete", kind, f"c2d-engine:{wish.jobs}", "--ignore-not-found")
         docker("rmi", "--force", f"c2d/node:{tag}", f"c2d/node:{tag}-next", wish.proxy_image, check=False)
         moto.stop()
         postgres.stop("immediate")
