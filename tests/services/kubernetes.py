@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,13 @@ CLAIMS, VOLUMES = "/api/v1/persistentvolumeclaims", "/api/v1/persistentvolumes"
 def host() -> str:
     """The address of this machine that pods reach."""
     return os.environ.get("C2D_KUBE_HOST_IP", "127.0.0.1")
+
+
+def to_nodes(image: str) -> str:
+    """Hand one of Docker's images to nodes that have a runtime of their own, by the command C2D_KUBE_LOAD."""
+    if os.environ.get("C2D_KUBE_LOAD"):
+        subprocess.run([os.environ["C2D_KUBE_LOAD"], image], check=True, stdout=subprocess.DEVNULL, timeout=120)
+    return image
 
 
 def server() -> str:

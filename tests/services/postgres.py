@@ -31,6 +31,10 @@ NOBODY = 65534  # PostgreSQL refuses to run as root
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", "shared_buffers=64MB")
 
 
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+"Where containers and pods come from."
+
+
 @dataclass(frozen=True)
 class PostgresServer:
     """A running server: where its programs and data are, and the loopback port it listens on."""
@@ -174,7 +178,7 @@ def new_server(folder: Path, address: str = "127.0.0.1") -> PostgresServer:
     run_as_owner([*initdb, "--locale=C"])
     if address != "127.0.0.1":
         with open(data_dir / "pg_hba.conf", "a") as rules:
-            rules.write("host all all 172.16.0.0/12 trust\n")
+            rules.writelines(f"host all all {network} trust\n" for network in PRIVATE)
     server = PostgresServer(bin_dir, data_dir, free_port(), address)
     server.start()
     return server

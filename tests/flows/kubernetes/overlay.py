@@ -31,6 +31,8 @@ class Wish:
     proxy_image: str
     addresses: Mapping[str, str] = field(default_factory=dict)
     "Service → ClusterIP, for the proxy: this cluster has no DNS."
+    ports: tuple[int, ...] = ()
+    "Where database and store listen, which the policy `outside` has to be told."
     has_settlement: bool = False
 
 
@@ -78,12 +80,15 @@ def node_part(here: Path, wish: Wish) -> dict[str, Any]:
     named = [{"op": "add", "path": "/spec/template/spec/hostAliases", "value": aliases}]
     one = [{"op": "replace", "path": "/spec/replicas", "value": 1}]
     two = [{"op": "replace", "path": "/spec/replicas", "value": 2}]
+    listed = [{"protocol": "TCP", "port": port} for port in wish.ports]
+    opened = [{"op": "add", "path": "/spec/egress/0/ports/-", "value": each} for each in listed]
     patches: list[tuple[dict[str, str], list[dict[str, Any]]]] = [
         (every, small),
         (handlers, begun),
         ({"kind": "Deployment", "name": "passes"}, begun),
         (handlers, one),
         (killed, two),
+        ({"kind": "NetworkPolicy", "name": "outside"}, opened),
         ({"kind": "Deployment", "name": "nginx"}, [*own_image, *named, *one]),
     ]
     return {

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from shared.secrets import NodeKeys
 from tests.flows.kubernetes import overlay
 from tests.infra.kubernetes.built import OLDER, Document, built
 from tests.needs import busybox_image, proxy_binary, python_image
+from tests.services.kubernetes import to_nodes
 from tests.services.moto_server import CREDENTIALS, MotoServer, start_moto_server
 from tests.services.node import Consumer
 from tests.services.postgres import RUN_DIR, PostgresServer, new_server
@@ -58,7 +60,9 @@ class Stage:
     def documents(self, part: str) -> list[Document]:
         """What kustomize makes of ours, as this server calls it."""
         found = built(self.folder / "overlay" / part)
-        for each in found:
+        if "policy/v1" in self.kubectl("api-versions").split():
+            return found
+        for each in found:  # 1.20 or older
             each["apiVersion"] = OLDER.get((each["apiVersion"], each["kind"]), each["apiVersion"])
         return found
 
@@ -101,18 +105,19 @@ class Stage:
 def deployed(folder: Path, address: str, storage_class: str, engine: Mapping[str, Any]) -> Iterator[Stage]:
     """A node on the cluster, with PostgreSQL and a store at this machine's address; all of it is gone afterwards."""
     tag = f"t-{secrets.token_hex(4)}"
-    pod_image = built_image("pod")
+    pod_image = to_nodes(built_image("pod"))
     moto, own = start_moto_server(address), Path(tempfile.mkdtemp(prefix="kube-", dir=os.environ[RUN_DIR]))
     own.chmod(0o755)
     postgres = new_server(own, address)
     wish = overlay.Wish(
-        namespace=f"c2d-{tag}", jobs=f"c2d-{tag}-jobs", tag=tag, proxy_image=proxy_image(folder, tag),
-        settings=settings_of(moto, address),
+        namespace=f"c2d-{tag}", jobs=f"c2d-{tag}-jobs", tag=tag, proxy_image=to_nodes(proxy_image(folder, tag)),
+        settings=settings_of(moto, address), ports=(port_of(moto.endpoint), postgres.port),
         engine={"name": "kubernetes", "type": "kubernetes", "namespace": f"c2d-{tag}-jobs", "podImage": pod_image,
                 "storageClass": storage_class, **engine},
     )  # fmt: skip
     stage = Stage(wish, folder, postgres)
     docker("tag", built_image("node"), f"c2d/node:{tag}")
+    to_nodes(f"c2d/node:{tag}")
     try:
         begin(stage, postgres.create_database().replace("127.0.0.1", address))
         yield stage
@@ -148,6 +153,13 @@ def begin(stage: Stage, database_url: str) -> None:
     stage.url = f"http://{addresses['c2d']}"
 
 
+def port_of(url: str) -> int:
+    """Where something of this machine listens."""
+    port = urlsplit(url).port
+    assert port is not None, url
+    return port
+
+
 def settings_of(moto: MotoServer, address: str) -> dict[str, str]:
     """What the overlay's settings.env says."""
     return {
@@ -168,6 +180,7 @@ def next_version(stage: Stage) -> None:
             f"FROM c2d/node:{stage.wish.tag}\nCOPY upgrade.py shared/db/migrations/9000_upgrade.py\n"
         )
         docker("build", "-q", "-t", f"c2d/node:{tag}", context)
+    to_nodes(f"c2d/node:{tag}")
     stage.wish = replace(stage.wish, tag=tag)
 
 
