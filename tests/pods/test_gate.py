@@ -30,7 +30,11 @@ def test_where_no_wall_is_it_gives_up() -> None:
         assert main(0.1, [], {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port)}) == OPEN
 
 
-def test_it_tries_the_api_server_and_the_nodes_address() -> None:
+def test_what_cannot_look_does_not_let_through() -> None:
+    assert main(0.1, ["http://a.name"], {}) == OPEN
+
+
+def test_it_tries_the_api_server_and_the_nodes_address_but_looks_for_no_name() -> None:
     environment = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
-    urls = ["https://node.example", "http://[fd00::1]:8000", "nonsense"]
-    assert list(addresses_of(urls, environment)) == [("10.0.0.1", 443), ("node.example", 443), ("fd00::1", 8000)]
+    urls = ["https://10.0.0.2", "http://[fd00::1]:8000", "http://a.name", "nonsense"]
+    assert list(addresses_of(urls, environment)) == [("10.0.0.1", 443), ("10.0.0.2", 443), ("fd00::1", 8000)]
