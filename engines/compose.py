@@ -18,7 +18,7 @@ from shared.db.connection import check_migrated, open_database, session
 from shared.engine_config import EngineConfig
 from shared.errors import SettingsError, Unavailable
 from shared.secrets import NodeKeys
-from shared.settings import EngineSettings
+from shared.settings import EngineSettings, NodeSettings
 from shared.storage import open_storage
 
 POD_IMAGE = "c2d/pod:latest"
@@ -50,7 +50,7 @@ def compose(name: str, kind: str, driver_of: DriverOf) -> Context:
     with session():
         nodes.record_node(address, public_key_of(settings.private_key))
     allowed = tuple(ip_network(each) for each in settings.fetch_allow)
-    driver = driver_of(mark(name, address), _connection(config, settings), allowed)
+    driver = driver_of(mark(name, address), connection_of(config, settings), allowed)
     context = Context(
         name=name,
         driver=driver,
@@ -76,7 +76,7 @@ def offer(context: Context, config: EngineConfig, payee: str) -> None:
     environments.record(config.name, config.type, offered, machine, context.now_ms())
 
 
-def _connection(config: EngineConfig, settings: EngineSettings) -> dict[str, Any]:
+def connection_of(config: EngineConfig, settings: NodeSettings) -> dict[str, Any]:
     """What the operator wrote, with what else an engine has to know of the node and of its environments."""
     own = [each.get("kubernetes") or {} for each in config.environments]
     return {

@@ -81,6 +81,10 @@ class KubernetesDriver:
         self._guard(self.settings.place(image.placement).namespace)
         return self._images.ensure(job_id, image, note)
 
+    def ensure_policies(self, namespace: str) -> None:
+        """Have the namespace's NetworkPolicies, for who tries whether they hold."""
+        self._guard(namespace)
+
     def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
         """Claim the volume; one that is there keeps the size it has."""
         self._ensure_claim(job_id, size_bytes, placement or {})

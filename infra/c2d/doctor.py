@@ -25,6 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print C2D_SECRETS_KEY, derived from the node's key, and nothing else",
     )
+    parser.add_argument(
+        "--probe",
+        action="store_true",
+        help="let short pods try what a cluster's network lets through; they are removed again",
+    )
     add_json(parser)
 
 
@@ -35,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.secrets_key:
         print(secrets_key(NodeSettings.from_environment(environment)))
         return SUCCEEDED
-    found = examine(environment, arguments.host, arguments.port)
+    found = examine(environment, arguments.host, arguments.port, is_probed=arguments.probe)
     screen.document([check.document() for check in found])
     screen.table(HEADS, [check.row() for check in found])
     failed = [check for check in found if check.state == "fail"]
@@ -52,7 +57,7 @@ def secrets_key(settings: NodeSettings) -> str:
     return NodeKeys.from_private_key(settings.private_key).secrets_key
 
 
-def examine(environment: dict[str, str], host: str, port: int) -> list[Check]:
+def examine(environment: dict[str, str], host: str, port: int, *, is_probed: bool = False) -> list[Check]:
     """Everything that can be looked at; without settings that parse, that is little."""
     found = [checks.python()]
     try:
@@ -67,5 +72,5 @@ def examine(environment: dict[str, str], host: str, port: int) -> list[Check]:
         checks.port(host, port),
     ]
     for engine in settings.engines:
-        found += engine_checks.examine(engine, settings)
+        found += engine_checks.examine(engine, settings, is_probed=is_probed)
     return [*found, *chain_checks.examine(settings)]

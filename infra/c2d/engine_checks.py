@@ -26,9 +26,9 @@ FORBIDDEN = ("169.254.169.254:80", "10.0.0.1:80", "192.168.0.1:80", "172.16.0.1:
 "Addresses an algorithm with network must not reach: cloud metadata and private ranges."
 
 
-def examine(engine: EngineConfig, settings: NodeSettings) -> list[Check]:
-    """Everything about one engine."""
-    return [*work(engine), *machine(engine, settings)]
+def examine(engine: EngineConfig, settings: NodeSettings, *, is_probed: bool = False) -> list[Check]:
+    """Everything about one engine; `is_probed`: pods of a cluster may be made for it."""
+    return [*work(engine), *machine(engine, settings, is_probed)]
 
 
 def work(engine: EngineConfig) -> list[Check]:
@@ -43,12 +43,12 @@ def work(engine: EngineConfig) -> list[Check]:
     )
 
 
-def machine(engine: EngineConfig, settings: NodeSettings) -> list[Check]:
+def machine(engine: EngineConfig, settings: NodeSettings, is_probed: bool) -> list[Check]:
     """What the engine runs on."""
     if engine.type == "docker":
         return docker_checks(engine, settings)
     if engine.type == "kubernetes":
-        return kubernetes_checks(engine, settings)
+        return kubernetes_checks(engine, settings, is_probed=is_probed)
     if engine.type == "process":
         return process_checks(engine, settings)
     return [Check(f"engine {engine.name}", "warn", f"of type {engine.type}: nothing is checked", "")]

@@ -14,22 +14,22 @@ try:
     from engines.drivers.kubernetes_access import missing
     from engines.drivers.kubernetes_connect import connect
     from engines.drivers.kubernetes_driver import KubernetesDriver
+    from infra.c2d.kubernetes_probe import probe
 except ImportError:  # the extra `k8s` is not installed
     connect = None  # type: ignore[assignment]
 
 
-def kubernetes_checks(engine: EngineConfig, settings: NodeSettings) -> list[Check]:
-    """Everything about a cluster; nothing more once it cannot be reached."""
+def kubernetes_checks(engine: EngineConfig, settings: NodeSettings, *, is_probed: bool = False) -> list[Check]:
+    """Everything about a cluster, tried by pods if asked; nothing more once it cannot be reached."""
     name = f"engine {engine.name}"
     if connect is None:
         return [Check(name, "fail", "the Python library for Kubernetes is not installed", "install the extra `k8s`")]
     try:
         found = permissions(name, engine)
-        return (
-            found
-            if any(check.state == "fail" for check in found)
-            else [*found, *machine(name, engine), home(name, settings)]
-        )
+        if any(check.state == "fail" for check in found):
+            return found
+        tried = probe(name, engine, settings) if is_probed else [home(name, settings)]
+        return [*found, *machine(name, engine), *tried]
     except (Unavailable, SettingsError) as error:
         return [Check(name, "fail", error.detail, "name a kubeconfig or context in C2D_ENGINES, or run in the cluster")]
 
@@ -65,4 +65,4 @@ def home(name: str, settings: NodeSettings) -> Check:
     """Whether anything says how pods reach the node; whether they do, only a pod can tell."""
     if settings.pod_api_url is None:
         return Check(f"{name}: pods' way home", "fail", "nothing says how pods reach this node", "set C2D_POD_API_URL")
-    return Check(f"{name}: pods' way home", "ok", f"{settings.pod_api_url}, not tried")
+    return Check(f"{name}: pods' way home", "ok", f"{settings.pod_api_url}, not tried: `c2d doctor --probe` does")
