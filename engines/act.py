@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from engines.actions import (
@@ -140,10 +141,12 @@ class Act:
         return spec
 
     def _spec(self, phase: Phase) -> PhaseSpec:
+        """The phase's container, and beside it the job's others: some engines make all at once."""
         order = self._read_order()
-        if phase is Phase.RUN:
-            return run_spec(order, self._row.specs.get(IMAGE) or image_of(order).reference)
-        return pod_spec(order, self._context.pods, phase)
+        run = run_spec(order, self._row.specs.get(IMAGE) or image_of(order).reference)
+        specs = {each: run if each is Phase.RUN else pod_spec(order, self._context.pods, each) for each in Phase}
+        own = specs.pop(phase)
+        return replace(own, others=tuple(specs.values()))
 
     def _read_order(self) -> Order:
         if self._order is None:

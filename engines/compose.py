@@ -83,6 +83,7 @@ def connection_of(config: EngineConfig, settings: NodeSettings) -> dict[str, Any
         "directory": str(settings.data_dir / "process" / config.name),
         "podApiUrl": settings.pod_api_url,
         "namespaces": [str(each["namespace"]) for each in own if each.get("namespace")],
+        "volumes": [str(each["volume"]) for each in own if each.get("volume")],
         **config.connection,
     }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from engines.actions import Action, Create, EnsureImage, EnsureVolume, Look, Move, Record, SaveLog, ShipLog, Start, Stop
-from engines.endings import end, finish, is_saved, stopped
+from engines.endings import end, finish, is_saved, stopped, wrote_too_much
 from engines.job_view import JobView
 from engines.observation import ContainerSeen, ContainerState, Seen
 from engines.pod_rules import RESTARTS, start_again, tell, when_pod
@@ -140,7 +140,7 @@ def _why_it_ended(job: JobView, run: ContainerSeen) -> tuple[Reason | None, str 
     if run.oom_killed:
         return Reason.OUT_OF_MEMORY, "The algorithm needed more memory than the job was granted."
     if run.disk_exceeded:
-        return Reason.DISK_QUOTA, _wrote_too_much(job)
+        return Reason.DISK_QUOTA, wrote_too_much(job)
     if run.was_killed:
         return Reason.LOST, "The engine ended the algorithm; it is not run a second time."
     if run.exit_code == 0:
@@ -153,10 +153,6 @@ def _why_it_ended(job: JobView, run: ContainerSeen) -> tuple[Reason | None, str 
 
 def _used_up(job: JobView) -> str:
     return f"The algorithm used up its {job.max_duration_s} seconds."
-
-
-def _wrote_too_much(job: JobView) -> str:
-    return f"The job wrote more than the {job.disk_bytes / (1 << 30):g} GiB it was granted."
 
 
 def _while_algorithm_runs(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
@@ -185,24 +181,33 @@ def _limit_met(job: JobView, seen: Seen, now_ms: int) -> tuple[Reason, str] | No
     if job.deadline_ms is not None and now_ms >= job.deadline_ms:
         return Reason.TIMEOUT, _used_up(job)
     if seen.disk_used_bytes is not None and seen.disk_used_bytes > job.disk_bytes:
-        return Reason.DISK_QUOTA, _wrote_too_much(job)
+        return Reason.DISK_QUOTA, wrote_too_much(job)
     return None
 
 
 def when_publishing(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
     """The publishing pod works; whatever ended the algorithm, its log and outputs so far are published."""
     report, pod = job.publish_report, seen.exited(Phase.PUBLISH)
-    if not seen.has_volume:
-        return end(job, seen, JobStatus.RUN_FAILED, Reason.LOST, "The job's volume is gone, and its outputs with it.")
-    if report is not None and report["state"] == "failed":
-        return _when_upload_failed(job, seen, now_ms)
-    if report is not None and pod is not None and pod.exit_code == 0:
+    is_failed = report is not None and report["state"] == "failed"
+    if report is not None and not is_failed and pod is not None and pod.exit_code == 0:
         return end(job, seen, ending(job.exit_code, job.oom_killed, job.reason), job.reason, job.detail)
+    if not seen.has_volume:
+        return _when_outputs_are_gone(job, seen)
+    if is_failed:
+        return _when_upload_failed(job, seen, now_ms)
     doing = when_pod(job, seen, now_ms, Phase.PUBLISH, JobStatus.PUBLISH_FAILED)
     if not isinstance(doing[-1], Look):
         return doing
     earlier = [SaveLog(phase) for phase in (Phase.PROVISION, Phase.RUN) if not is_saved(job, seen, phase)]
     return [*doing[:-1], *earlier, doing[-1]]  # while the pod works, so that the end has less to wait for
+
+
+def _when_outputs_are_gone(job: JobView, seen: Seen) -> list[Action]:
+    """Some engines end a job that is over its disk by removing that; else somebody did."""
+    if job.reason is Reason.DISK_QUOTA or any(each.disk_exceeded for each in seen.containers.values()):
+        detail = f"{wrote_too_much(job)} The engine removed its volume, and its outputs with it."
+        return end(job, seen, JobStatus.DISK_EXCEEDED, Reason.DISK_QUOTA, detail)
+    return end(job, seen, JobStatus.RUN_FAILED, Reason.LOST, "The job's volume is gone, and its outputs with it.")
 
 
 def _when_upload_failed(job: JobView, seen: Seen, now_ms: int) -> list[Action]:

@@ -56,6 +56,11 @@ def stopped(job: JobView, seen: Seen) -> list[Action]:
     return end(job, seen, JobStatus.FINISHED, Reason.STOPPED, "Stopped by its owner before the algorithm started.")
 
 
+def wrote_too_much(job: JobView) -> str:
+    """The sentence for who is over the disk granted."""
+    return f"The job wrote more than the {job.disk_bytes / (1 << 30):g} GiB it was granted."
+
+
 def is_saved(job: JobView, seen: Seen, phase: Phase) -> bool:
     """Whether the phase's log is a result already, or there is none to save."""
     return LOG_NAMES[phase] in job.saved or phase not in seen.containers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engines.actions import Action, Create, EnsureVolume, Look, Record, Start
-from engines.endings import end
+from engines.endings import end, wrote_too_much
 from engines.job_view import JobView
 from engines.observation import ContainerSeen, ContainerState, Seen
 from shared.lifecycle import JobStatus, Reason
@@ -30,6 +30,8 @@ def when_pod(job: JobView, seen: Seen, now_ms: int, phase: Phase, failed: JobSta
         return _start_made(job, now_ms, phase)
     if pod is None and starts == 0:
         return [Create(phase), *_count_and_start(now_ms, phase, 1)]
+    if pod is not None and pod.disk_exceeded:
+        return end(job, seen, failed, Reason.DISK_QUOTA, wrote_too_much(job))
     if pod is not None and _ended_by_itself(job, pod):
         what = "out of memory" if pod.oom_killed else f"exit code {pod.exit_code}"
         return end(job, seen, failed, Reason.ERROR, f"The {phase} pod ended without a good report ({what}).")

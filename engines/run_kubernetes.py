@@ -7,12 +7,12 @@ from typing import Any
 
 from engines.cli import run
 from engines.drivers.base import Driver
-from engines.drivers.kubernetes_driver import KubernetesDriver
+from engines.drivers.kubernetes_volumes import kubernetes_driver
 
 
 def driver_of(engine: str, connection: dict[str, Any], fetch_allow: tuple[Any, ...]) -> Driver:
     """Make the driver that this command's passes use."""
-    return KubernetesDriver(engine, connection, fetch_allow)
+    return kubernetes_driver(engine, connection, fetch_allow)
 
 
 if __name__ == "__main__":

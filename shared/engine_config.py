@@ -17,6 +17,9 @@ from shared.errors import InvalidRequest, SettingsError
 DOCKER_SOCKET = "/var/run/docker.sock"
 EXAMPLE = 'C2D_ENGINES=[{"name": "local", "type": "docker", "environments": [{"id": "main", "maxJobDuration": 3600}]}]'
 CHAINS_EXAMPLE = 'C2D_CHAINS=[{"chainId": 8996, "rpc": "http://localhost:8545", "escrow": "0x…"}]'
+SHARED_EXAMPLE = (
+    '"sharedNetwork": true accepts it; "enableNetwork": true with "network" gives one; "volume": "claim" keeps it out'
+)
 TLS_FILES = {"ca": "caPath", "cert": "certPath", "key": "keyPath"}
 OCEAN_CONNECTION = ("socketPath", "host", "port", "protocol", "caPath", "certPath", "keyPath")
 
@@ -46,6 +49,8 @@ def parse_engines(text: str, variable: str = "C2D_ENGINES") -> tuple[EngineConfi
     names = [engine.name for engine in found]
     if len(set(names)) < len(names):
         raise SettingsError(f"{variable}: two engines have one name among {', '.join(names)}. Example: {EXAMPLE}")
+    for engine in found:
+        _check_networks(engine, variable)
     return found
 
 
@@ -97,6 +102,21 @@ def _parse_yaml(text: str, variable: str, example: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise SettingsError(f"{variable} is neither JSON nor YAML: {_fault(error)}. Example: {example}") from None
+
+
+def _check_networks(engine: EngineConfig, variable: str) -> None:
+    """Refuse a promise that one pod cannot keep: an algorithm in it has the network of the job's own two phases."""
+    for place, environment in enumerate((engine.environments or ({},)) if engine.type == "kubernetes" else ()):
+        own = {**engine.connection, **(environment.get("kubernetes") or {})}
+        has_network = environment.get("enableNetwork") and environment.get("network")
+        if own.get("volume") != "emptyDir" or has_network:
+            continue
+        if own.get("networkGate") or not own.get("sharedNetwork"):
+            raise SettingsError(
+                f"{variable}: the environment {environment.get('id', place)!r} of {engine.name!r} gives algorithms no "
+                "network, and has volume: emptyDir, where an algorithm may reach what its job's one pod reaches"
+                f"{', so that networkGate cannot hold' if own.get('networkGate') else ''}. Example: {SHARED_EXAMPLE}"
+            )
 
 
 def _fault(error: yaml.YAMLError) -> str:

@@ -80,10 +80,13 @@ class PhaseSpec:
     "Whether the image needs the job's own registry login."
     placement: Mapping[str, Any] = field(default_factory=dict)
     "What the environment says to this kind of engine alone: namespace, node selector …"
+    others: tuple[PhaseSpec, ...] = ()
+    "The job's other phases, for an engine that must be told them all before it makes the first."
 
     def without_secrets(self) -> PhaseSpec:
         """The same with every secret masked: what is kept and shown."""
-        return replace(self, secret_environment=dict.fromkeys(self.secret_environment, MASKED))
+        masked = dict.fromkeys(self.secret_environment, MASKED)
+        return replace(self, secret_environment=masked, others=tuple(each.without_secrets() for each in self.others))
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,16 @@ NEEDED = (
     Permission("", "nodes", ("list",), is_namespaced=False),
     Permission("", "namespaces", ("get",), name="kube-system", is_namespaced=False),
 )
-"All that the driver ever asks of a cluster."
+"All that the driver asks of a cluster where each job has a volume claim."
+NEEDED_FOR_ONE_POD = (Permission("", "configmaps", ("create", "get", "list", "patch", "delete")),)
+"What it asks for besides where jobs are one pod each."
 
 
-def missing(api: KubernetesApi, namespace: str) -> Iterator[tuple[Permission, tuple[str, ...]]]:
+def missing(
+    api: KubernetesApi, namespace: str, *, has_one_pod: bool = False
+) -> Iterator[tuple[Permission, tuple[str, ...]]]:
     """Yield each permission that is not whole, with the verbs it lacks. Raises: Unavailable."""
-    for permission in NEEDED:
+    for permission in (*NEEDED, *(NEEDED_FOR_ONE_POD if has_one_pod else ())):
         lacking = tuple(verb for verb in permission.verbs if not is_allowed(api, permission, verb, namespace))
         if lacking:
             yield permission, lacking

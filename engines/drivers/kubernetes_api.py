@@ -22,6 +22,7 @@ CONNECT_S = 10
 QUICK_S = 60
 LONGEST_MESSAGE = 500
 MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
 

@@ -22,7 +22,7 @@ from engines.drivers.kubernetes_machine import capabilities_of
 from engines.drivers.kubernetes_meter import Meter
 from engines.drivers.kubernetes_network import policies
 from engines.drivers.kubernetes_seen import has_ended, is_lost, pod_seen, time_ms
-from engines.drivers.kubernetes_settings import KubernetesSettings
+from engines.drivers.kubernetes_settings import KubernetesSettings, Placement
 from engines.drivers.kubernetes_things import is_leaving, is_ours, job_of, mark, notes_of, others
 from engines.drivers.kubernetes_watch import watch_pods
 from engines.observation import ContainerSeen, ContainerState, Seen
@@ -54,6 +54,9 @@ class KubernetesDriver:
     `connection`: what `kubernetes_settings` reads, and `context` or `kubeconfig`. `fetch_allow`: private networks that
     images and inputs may come from.
     """
+
+    home = "persistentvolumeclaims"
+    "The kind of what a job's other things hang on, and which has the notes: its volume."
 
     def __init__(self, engine: str, connection: Mapping[str, Any], fetch_allow: Iterable[Network] = ()) -> None:
         allowed = tuple(fetch_allow)
@@ -172,16 +175,21 @@ class KubernetesDriver:
             for pod in self._api.call("GET", f"{below}/pods", query=labels).body["items"]:
                 self._let_go(f"{below}/pods/{pod['metadata']['name']}", pod)
             self._api.call("DELETE", f"{below}/secrets", query=labels)
-            claim = self._api.find(f"{below}/persistentvolumeclaims/{names.volume_name(job_id)}")
+            path = f"{below}/{self.home}/{names.volume_name(job_id)}"
+            claim = self._api.find(path)
             if claim is not None and is_ours(claim, self._engine):
-                self._api.delete(f"{below}/persistentvolumeclaims/{names.volume_name(job_id)}")
+                self._api.delete(path)
         self._places.pop(job_id, None)
+
+    def has_home(self, job_id: JobId) -> bool:
+        """Whether the job has what its things hang on."""
+        return self._claim(job_id) is not None
 
     def list_jobs(self) -> Mapping[JobId, int]:
         """Look for the engine's label on pods, volumes and Secrets; what is being deleted already is left to that."""
         youngest: dict[JobId, int] = {}
         for namespace in self.settings.namespaces:
-            for kind in ("pods", "persistentvolumeclaims", "secrets"):
+            for kind in ("pods", self.home, "secrets"):
                 path = f"/api/v1/namespaces/{namespace}/{kind}"
                 for each in self._api.items(path, labels={names.LABEL_ENGINE: self._engine}, as_type=METADATA_ONLY):
                     if not is_leaving(each):
@@ -215,24 +223,26 @@ class KubernetesDriver:
         placement = self.settings.place(own)
         self._remember(job_id, placement.namespace)
         self._guard(placement.namespace)
-        body = manifests.claim(job_id, self._engine, size_bytes, placement)
+        body = self._home_body(job_id, size_bytes, placement)
         until = time.monotonic() + FREE_PATIENCE_S
         while (found := self._claim(job_id)) is None:
-            if not self._api.create(self._path(job_id, "persistentvolumeclaims"), body):
+            if not self._api.create(self._path(job_id, self.home), body):
                 if time.monotonic() > until:
                     raise Unavailable("The job's earlier volume is still being removed.")
                 time.sleep(LOOK_S)
         return found
 
+    def _home_body(self, job_id: JobId, size_bytes: int, placement: Placement) -> dict[str, Any]:
+        return manifests.claim(job_id, self._engine, size_bytes, placement)
+
     def _claim(self, job_id: JobId) -> dict[str, Any] | None:
         """The volume's claim; one that is being deleted is gone, since nothing can mount it any more."""
-        path = f"{self._path(job_id, 'persistentvolumeclaims')}/{names.volume_name(job_id)}"
-        found = self._api.find(path)
+        found = self._api.find(f"{self._path(job_id, self.home)}/{names.volume_name(job_id)}")
         is_there = found is not None and is_ours(found, self._engine) and not is_leaving(found)
         return found if is_there else None
 
-    def _annotate(self, job_id: JobId, notes: Mapping[str, str]) -> None:
-        path = f"{self._path(job_id, 'persistentvolumeclaims')}/{names.volume_name(job_id)}"
+    def _annotate(self, job_id: JobId, notes: Mapping[str, str | None]) -> None:
+        path = f"{self._path(job_id, self.home)}/{names.volume_name(job_id)}"
         self._api.patch(path, {"metadata": {"annotations": dict(notes)}})
 
     def _pods(self, job_id: JobId) -> list[dict[str, Any]]:
@@ -269,7 +279,7 @@ class KubernetesDriver:
         if known is not None or len(self.settings.namespaces) == 1:
             return known or self.settings.namespaces[0]
         for namespace in self.settings.namespaces:
-            path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{names.volume_name(job_id)}"
+            path = f"/api/v1/namespaces/{namespace}/{self.home}/{names.volume_name(job_id)}"
             if self._api.find(path) is not None:
                 self._remember(job_id, namespace)
                 return namespace

@@ -59,7 +59,7 @@ def owned(document: dict[str, Any], claim: Mapping[str, Any]) -> dict[str, Any]:
     """The same as a dependant of the job's volume: it goes when that goes."""
     owner = {
         "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
+        "kind": claim.get("kind", "PersistentVolumeClaim"),
         "name": claim["metadata"]["name"],
         "uid": claim["metadata"]["uid"],
     }

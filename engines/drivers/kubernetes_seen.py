@@ -30,7 +30,7 @@ STUCK_MS = 60_000
 "A node that has not ended a deleted pod so long after its grace is not there any more."
 NO_IMAGE = "ended::by-its-engine"
 "No image's name: a node that is given it ends the container it has, and can start no other."
-OWN_LIMIT = "ephemeral"
+OWN_LIMITS = ("ephemeral", "emptydir")
 "In the message of an eviction for what the pod itself wrote; the server has no field for it."
 
 
@@ -116,11 +116,8 @@ def is_lost(pod: Pod, exit_code: int | None) -> bool:
 
 def is_over_its_disk(pod: Pod) -> bool:
     """Whether the node evicted the pod for what it wrote itself, not because the node ran out."""
-    status = pod["status"]
-    return (
-        status.get("reason") == "Evicted"
-        and OWN_LIMIT in str(status.get("message") or "").lower().partition("the node was low")[0]
-    )
+    said = str(pod["status"].get("message") or "").lower().partition("the node was low")[0]
+    return pod["status"].get("reason") == "Evicted" and any(each in said for each in OWN_LIMITS)
 
 
 def over_at_ms(pod: Pod) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 NODE_PODS = {"app.kubernetes.io/part-of": "c2d"}
 PENDING_S = 86_400
 SLACK_S = 300
+CLAIM, EMPTY_DIR = "claim", "emptyDir"
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,8 @@ class Placement:
     """Where and how the pods of one environment run."""
 
     namespace: str = "default"
+    volume: str = CLAIM
+    "`claim`: a volume claim and a pod a phase; `emptyDir`: one pod a job, which has its volume."
     storage_class: str | None = None
     "Null takes the cluster's default."
     runtime_class: str | None = None
@@ -30,6 +33,7 @@ class Placement:
 
 FIELDS = {
     "namespace": "namespace",
+    "volume": "volume",
     "storageClass": "storage_class",
     "runtimeClass": "runtime_class",
     "imagePullSecrets": "pull_secrets",

@@ -13,7 +13,8 @@ from shared.settings import NodeSettings
 try:
     from engines.drivers.kubernetes_access import missing
     from engines.drivers.kubernetes_connect import connect
-    from engines.drivers.kubernetes_driver import KubernetesDriver
+    from engines.drivers.kubernetes_settings import EMPTY_DIR
+    from engines.drivers.kubernetes_volumes import kubernetes_driver
     from infra.c2d.kubernetes_probe import probe
 except ImportError:  # the extra `k8s` is not installed
     connect = None  # type: ignore[assignment]
@@ -37,8 +38,9 @@ def kubernetes_checks(engine: EngineConfig, settings: NodeSettings, *, is_probed
 def permissions(name: str, engine: EngineConfig) -> list[Check]:
     """Whether the account may do all that the engine does, in each of its namespaces; the rule where it may not."""
     api, found = connect(engine.connection), []
+    has_one_pod = is_one_pod_anywhere(engine)
     for namespace in namespaces(engine.connection, engine):
-        for permission, verbs in missing(api, namespace):
+        for permission, verbs in missing(api, namespace, has_one_pod=has_one_pod):
             where = f"in namespace {namespace}" if permission.is_namespaced else "in the cluster"
             lacks = f"may not {', '.join(verbs)} {permission.resource} {where}"
             kind = "Role" if permission.is_namespaced else "ClusterRole"
@@ -52,9 +54,16 @@ def namespaces(connection: Mapping[str, Any], engine: EngineConfig) -> list[str]
     return list(dict.fromkeys([str(connection.get("namespace") or "default"), *(str(each) for each in own if each)]))
 
 
+def is_one_pod_anywhere(engine: EngineConfig) -> bool:
+    """Whether jobs of the engine, or of an environment of it, are one pod."""
+    own = [(each.get("kubernetes") or {}).get("volume") for each in engine.environments]
+    return EMPTY_DIR in (engine.connection.get("volume"), *own)
+
+
 def machine(name: str, engine: EngineConfig) -> list[Check]:
     """What the nodes have, and what the cluster leaves to others."""
-    has = KubernetesDriver("doctor", engine.connection).capabilities()
+    volumes = {"volumes": [EMPTY_DIR]} if is_one_pod_anywhere(engine) else {}
+    has = kubernetes_driver("doctor", {**engine.connection, **volumes}).capabilities()
     found = f"Kubernetes {has.version}, {has.cpu_cores:g} cores, {has.memory_bytes / 2**30:.1f} GiB"
     if not has.cpu_cores:
         return [Check(name, "fail", f"Kubernetes {has.version}, no node is ready", "see kubectl get nodes")]

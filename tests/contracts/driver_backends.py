@@ -14,6 +14,7 @@ from engines.drivers.base import Driver, PhaseSpec
 from engines.drivers.docker_driver import DockerDriver
 from engines.drivers.kubernetes_connect import connect
 from engines.drivers.kubernetes_driver import KubernetesDriver
+from engines.drivers.kubernetes_volumes import kubernetes_driver
 from engines.drivers.memory_driver import MemoryDriver, Script, World
 from engines.drivers.process_driver import ProcessDriver
 from engines.observation import ContainerSeen
@@ -43,6 +44,10 @@ class Backend:
     "Whether the engine itself bounds their number; a cluster's nodes do."
     network_shown: Callable[[JobId], object] | None = None
     "What an algorithm may reach by the cluster's policies, where they are what keeps it in; null: look inside."
+    ends_unheard_at: int = 143
+    "The exit code of a program without a handler that is asked to end; where it is process 1 it does not hear."
+    keeps_inputs: bool = True
+    "Whether a configuration pod that is made anew finds what the one before it left."
     engine: str = ""
 
     def __post_init__(self) -> None:
@@ -135,6 +140,39 @@ def kubernetes_backend(folder: Path) -> Iterator[Backend]:
         backend.clean()
 
 
+@dataclass
+class OnePod(Backend):
+    """A cluster whose jobs are one pod, made whole with the first phase: what a phase runs it learns when it starts."""
+
+    def spec(self, job_id: JobId, script: str, phase: Phase = Phase.RUN, **changes: Any) -> PhaseSpec:
+        """A phase that runs a shell script, and the others that may follow."""
+        told = {"secret_environment": {"SCRIPT": script} | changes.pop("secret_environment", {})}
+        late = {"command": ("sh", "-c", 'eval "$SCRIPT"'), "cpu_cores": 0.1} | told  # a pod has it until it is removed
+        others = [super(OnePod, self).spec(job_id, "", each, **late) for each in Phase if each is not phase]
+        return super().spec(job_id, script, phase, **{**late, **changes, "others": tuple(others)})
+
+
+@contextmanager
+def one_pod_backend(folder: Path) -> Iterator[Backend]:
+    """The cluster of this machine, whose jobs keep their volume in their pod; again with the shipped rights alone."""
+    with kubernetes.namespace() as namespace, least_rights(namespace, folder) as account:
+        connection = {"namespace": namespace, "volume": "emptyDir", "podImage": kubernetes.POD_IMAGE}
+        connection |= {"kubeconfig": account}
+        nowhere = {**connection, "kubeconfig": str(kubernetes.nowhere(folder / "nowhere"))}
+        backend = OnePod(
+            open=lambda engine: kubernetes_driver(engine, connection),
+            image=busybox_image(),
+            missing_image="127.0.0.1:9/nobody/nothing:1",
+            unreachable=kubernetes_driver("unreachable", nowhere),
+            bounds_processes=False,
+            network_shown=lambda job_id: kubernetes.egress_of(connect({}), namespace, job_id),
+            ends_unheard_at=137,
+            keeps_inputs=False,
+        )
+        yield backend
+        backend.clean()
+
+
 @contextmanager
 def process_backend(folder: Path) -> Iterator[Backend]:
     """The host's own programs in private namespaces."""
@@ -186,6 +224,7 @@ def memory_script(spec: PhaseSpec) -> Script:
 BACKENDS = {
     "docker": docker_backend,
     "kubernetes": kubernetes_backend,
+    "kubernetes_one_pod": one_pod_backend,
     "process": process_backend,
     "memory": memory_backend,
 }

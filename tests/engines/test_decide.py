@@ -38,6 +38,7 @@ WAITING = ContainerSeen(ContainerState.RUNNING)
 GOOD = ContainerSeen(ContainerState.EXITED, exit_code=0, started_at_ms=NOW - 1000, finished_at_ms=NOW - 10)
 BAD = replace(GOOD, exit_code=3)
 KILLED = replace(GOOD, exit_code=137, was_killed=True)
+OVERFULL = ContainerSeen(ContainerState.EXITED, disk_exceeded=True)
 OOM = replace(GOOD, exit_code=137, oom_killed=True)
 DONE = {"state": "done"}
 NOT_DONE = {"state": "failed", "code": "data_failed", "reason": "404"}
@@ -71,6 +72,7 @@ STOPPED_EARLY = "Stopped by its owner before the algorithm started."
 GONE = "The algorithm's container is gone; it is not run a second time."
 ENDED = "The engine ended the algorithm; it is not run a second time."
 MEMORY = "The algorithm needed more memory than the job was granted."
+FULL = "The job wrote more than the 1 GiB it was granted. The engine removed its volume, and its outputs with it."
 CODE_3 = "The algorithm ended with exit code 3."
 SILENT = f"The provision pod said nothing for {SILENCE_MS // 1000} seconds."
 USED_UP = "The algorithm used up its 60 seconds."
@@ -134,6 +136,8 @@ TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
     ("the old container of a pod that is being started again is not judged",
         job(S.PROVISIONING, provision_starts=1, is_starting_again=True), seen(provision=BAD),
         [EnsureVolume(), *again(PROVISION, 2)]),
+    ("inputs that are more than the disk", job(S.PROVISIONING, provision_starts=1), seen(False, provision=OVERFULL),
+        end(S.DATA_FAILED, Reason.DISK_QUOTA, DISK, SaveLog(PROVISION))),
     ("a pod that cannot start", job(S.PROVISIONING, provision_starts=1),
         seen(provision=replace(CREATED, start_error="no such file")),
         end(S.DATA_FAILED, Reason.ERROR, "no such file", SaveLog(PROVISION))),
@@ -219,6 +223,12 @@ TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
         again(PUBLISH, 2)),
     ("the outputs are gone", job(S.PUBLISHING, publish_starts=1, **ran), seen(False),
         end(S.RUN_FAILED, Reason.LOST, "The job's volume is gone, and its outputs with it.")),
+    ("published before the volume went", job(S.PUBLISHING, **uploaded), seen(False, publish=GOOD),
+        end(S.FINISHED, None, None, SaveLog(PUBLISH))),
+    ("the outputs went with a volume that was full", job(S.PUBLISHING, reason=Reason.DISK_QUOTA, **ran), seen(False),
+        end(S.DISK_EXCEEDED, Reason.DISK_QUOTA, FULL)),
+    ("the volume was full when all was packed", job(S.PUBLISHING, publish_starts=1, **ran),
+        seen(False, publish=OVERFULL), end(S.DISK_EXCEEDED, Reason.DISK_QUOTA, FULL, SaveLog(PUBLISH))),
     ("an upload that failed is tried again, later",
         job(S.PUBLISHING, publish_starts=1, publish_report=NOT_DONE, heard_at_ms=NOW, **ran), seen(publish=BAD),
         [Look(NOW + RETRY_MS)]),

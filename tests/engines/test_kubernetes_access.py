@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from engines.drivers.kubernetes_access import NEEDED, Permission, missing
+from engines.drivers.kubernetes_access import NEEDED, NEEDED_FOR_ONE_POD, Permission, missing
 from engines.drivers.kubernetes_connect import connect
 from infra.c2d.kubernetes_checks import kubernetes_checks
 from infra.cluster import KUBERNETES
@@ -32,7 +32,7 @@ def test_the_shipped_roles_grant_what_the_engine_needs_and_nothing_else(file: st
     ]
     needed = [
         (each.group, each.resource, each.name, verb)
-        for each in NEEDED
+        for each in NEEDED + NEEDED_FOR_ONE_POD
         if each.is_namespaced == (file == "role.yaml")
         for verb in each.verbs
     ]

@@ -83,6 +83,7 @@ def least_rights(namespace: str, folder: Path, *others: str) -> Iterator[str]:
 def wait_for_rights(path: str, *namespaces: str) -> None:
     """Until the server has seen them all."""
     until = time.monotonic() + SEEN_WITHIN_S
-    while lacking := [each for name in namespaces for each in missing(connect({"kubeconfig": path}), name)]:
+    api = connect({"kubeconfig": path})
+    while lacking := [each for name in namespaces for each in missing(api, name, has_one_pod=True)]:
         assert time.monotonic() < until, lacking
         time.sleep(0.1)

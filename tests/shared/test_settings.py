@@ -11,6 +11,7 @@ import pytest
 
 from shared import setting_values
 from shared.chain_config import parse_chains
+from shared.engine_config import parse_engines
 from shared.errors import SettingsError
 from shared.settings import EngineSettings, HandlerSettings
 
@@ -66,6 +67,37 @@ def test_engines_are_read_as_yaml_or_json_inline_or_from_a_file(tmp_path: Path, 
         found.engine("small")
 
 
+SHARED: list[tuple[dict[str, object], dict[str, object], bool]] = [
+    ({"volume": "emptyDir"}, {}, False),
+    ({"volume": "claim"}, {}, True),
+    ({"volume": "emptyDir", "sharedNetwork": True}, {}, True),
+    ({"volume": "emptyDir", "sharedNetwork": True}, {"kubernetes": {"sharedNetwork": False}}, False),
+    ({"volume": "emptyDir"}, {"kubernetes": {"volume": "claim"}}, True),
+    ({"volume": "emptyDir"}, {"kubernetes": {"sharedNetwork": True}}, True),
+    ({}, {"kubernetes": {"volume": "emptyDir"}}, False),
+    ({"volume": "emptyDir", "sharedNetwork": True, "networkGate": True}, {}, False),
+    ({"volume": "emptyDir"}, {"enableNetwork": True}, False),
+    ({"volume": "emptyDir"}, {"enableNetwork": True, "network": "open"}, True),
+]
+
+
+@pytest.mark.parametrize(("engine", "environment", "is_accepted"), SHARED)
+def test_an_algorithm_shares_its_pods_network_only_where_that_is_said(
+    engine: dict[str, object], environment: dict[str, object], is_accepted: bool
+) -> None:
+    chosen = {
+        "name": "k",
+        "type": "kubernetes",
+        **engine,
+        "environments": [{"id": "e", "maxJobDuration": 60, **environment}],
+    }
+    if is_accepted:
+        assert parse_engines(json.dumps([chosen]))
+        return
+    with pytest.raises(SettingsError, match=r"environment 'e' of 'k'.*one pod.*sharedNetwork"):
+        parse_engines(json.dumps([chosen]))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -106,6 +138,8 @@ WRONG: list[tuple[str, str]] = [
     ("C2D_ENGINES", '[{"name": "a", "type": "mainframe"}]'),
     ("C2D_ENGINES", '[{"name": "a", "type": "docker"}, {"name": "a", "type": "docker"}]'),
     ("C2D_ENGINES", '[{"name": "a", "type": "docker", "environments": [{}]}]'),
+    ("C2D_ENGINES", '[{"name": "a", "type": "kubernetes", "volume": "emptyDir"}]'),
+    ("C2D_ENGINES", '[{"name": "a", "type": "kubernetes", "volume": "memory"}]'),
     ("DOCKER_COMPUTE_ENVIRONMENTS", '{"a": 1}'),
     ("C2D_CHAINS", '[{"chainId": "x"}]'),
     ("C2D_CHAINS", '[{"chainId": 8996, "rpc": "http://127.0.0.1:8545"}]'),

@@ -11,6 +11,7 @@ from typing import Any
 
 from engines.drivers.kubernetes_api import KubernetesApi
 from engines.drivers.kubernetes_connect import connect
+from engines.drivers.kubernetes_one_manifests import pod_name
 from shared.names import LABEL_ENGINE, JobId, Phase, container_name
 from tests.file_server import Served, serve_files
 from tests.flows.docker.harness import Json, Place, environment, new_name
@@ -18,7 +19,7 @@ from tests.services import kubernetes
 from tests.services.kubernetes_account import least_rights
 from tests.services.node import free_port, real_node
 
-KINDS = ("pods", "secrets", "persistentvolumeclaims")
+KINDS = ("pods", "secrets", "persistentvolumeclaims", "configmaps")
 
 
 @dataclass
@@ -58,9 +59,21 @@ class KubernetesPlace(Place):
         return json.dumps(self.consumer.get("/api/services/computeEvents", **signed, jobId=job_id))
 
 
+class OnePodPlace(KubernetesPlace):
+    """The same where all phases of a job are in one pod."""
+
+    def pod(self, record: Json, phase: Phase) -> Json | None:
+        """The pod that the phase is in."""
+        return self.api.find(self.path("pods", pod_name(JobId(record["jobId"]))))
+
+
 @contextlib.contextmanager
 def kubernetes_place(
-    folder: Path, *environments: Json, also: tuple[str, ...] = (), **engine: Any
+    folder: Path,
+    *environments: Json,
+    also: tuple[str, ...] = (),
+    kind: type[KubernetesPlace] = KubernetesPlace,
+    **engine: Any,
 ) -> Iterator[KubernetesPlace]:
     """A node with one engine, in a namespace of its own, with the shipped rights there and in `also`."""
     address, port, served = kubernetes.host(), free_port(), Served()
@@ -80,4 +93,4 @@ def kubernetes_place(
             serve_files(served, address) as url,
             real_node(folder, "--host", address, "--port", str(port), **settings) as node,
         ):
-            yield KubernetesPlace(node, node.consumer(), [name], url, served, folder, connect({}), namespace)
+            yield kind(node, node.consumer(), [name], url, served, folder, connect({}), namespace)
