@@ -19,17 +19,17 @@ START_S = 30
 
 
 class AnvilChain(LocalChain):
-    """A node on a loopback port. It mines as soon as it is sent to, until `automine(False)` or `mine_every`."""
+    """A node at a local address. It mines as soon as it is sent to, until `automine(False)` or `mine_every`."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         binary = anvil_binary()
         assert binary is not None
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{address}:{self.port}"
         options = ("--silent", "--chain-id", str(CHAIN_ID), "--mnemonic", MNEMONIC, "--slots-in-an-epoch", "2")
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process
         self.process = subprocess.Popen(
-            [str(binary), "--host", "127.0.0.1", "--port", str(self.port), *options],
+            [str(binary), "--host", address, "--port", str(self.port), *options],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,

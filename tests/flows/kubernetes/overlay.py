@@ -33,7 +33,10 @@ class Wish:
     "Service → ClusterIP, for the proxy: this cluster has no DNS."
     ports: tuple[int, ...] = ()
     "Where database and store listen, which the policy `outside` has to be told."
-    has_settlement: bool = False
+    parts: tuple[str, ...] = ("parts/nginx", "parts/passes")
+    "Beside the base."
+    awake: tuple[str, ...] = ()
+    "The only handlers that have a pod; nothing: all have."
 
 
 def write(folder: Path, wish: Wish) -> None:
@@ -68,8 +71,7 @@ def renamed(kind: str, name: str) -> dict[str, Any]:
 
 
 def node_part(here: Path, wish: Wish) -> dict[str, Any]:
-    """Base, nginx and passes, one replica each but those that are killed; small, since the machine is."""
-    parts = ["base", "parts/nginx", "parts/passes", *(["parts/settlement"] if wish.has_settlement else [])]
+    """The base and its parts, one replica each but those that are killed; small, since the machine is."""
     handlers = {"kind": "Deployment", "labelSelector": "c2d.node/handler"}
     killed = {"kind": "Deployment", "name": f"^({'|'.join(TWICE)})$"}
     every = {"kind": "Deployment"}
@@ -82,18 +84,19 @@ def node_part(here: Path, wish: Wish) -> dict[str, Any]:
     two = [{"op": "replace", "path": "/spec/replicas", "value": 2}]
     listed = [{"protocol": "TCP", "port": port} for port in wish.ports]
     opened = [{"op": "add", "path": "/spec/egress/0/ports/-", "value": each} for each in listed]
+    none = [{"op": "replace", "path": "/spec/replicas", "value": 0}]
+    awake = {"kind": "Deployment", "name": f"^({'|'.join(wish.awake)})$"}
     patches: list[tuple[dict[str, str], list[dict[str, Any]]]] = [
         (every, small),
         (handlers, begun),
-        ({"kind": "Deployment", "name": "passes"}, begun),
-        (handlers, one),
-        (killed, two),
+        ({"kind": "Deployment", "name": "^(passes|settlement)$"}, begun),
+        *([(handlers, none), (awake, one)] if wish.awake else [(handlers, one), (killed, two)]),
         ({"kind": "NetworkPolicy", "name": "outside"}, opened),
         ({"kind": "Deployment", "name": "nginx"}, [*own_image, *named, *one]),
     ]
     return {
         "namespace": wish.namespace,
-        "resources": [at(here, part) for part in parts],
+        "resources": [at(here, part) for part in ("base", *wish.parts)],
         "configMapGenerator": [
             {"name": "c2d-settings", "envs": ["settings.env"]},
             {"name": "c2d-engines", "files": ["engines.yaml"]},

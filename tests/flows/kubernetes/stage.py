@@ -102,8 +102,11 @@ class Stage:
 
 
 @contextlib.contextmanager
-def deployed(folder: Path, address: str, storage_class: str, engine: Mapping[str, Any]) -> Iterator[Stage]:
-    """A node on the cluster, with PostgreSQL and a store at this machine's address; all of it is gone afterwards."""
+def deployed(folder: Path, address: str, storage_class: str, engine: Mapping[str, Any], **more: Any) -> Iterator[Stage]:
+    """A node on the cluster, with PostgreSQL and a store at this machine's address; all of it is gone afterwards.
+
+    `more` is of the wish: its parts, its handlers that are awake; settings beside those every stage has.
+    """
     tag = f"t-{secrets.token_hex(4)}"
     pod_image = to_nodes(built_image("pod"))
     moto, own = start_moto_server(address), Path(tempfile.mkdtemp(prefix="kube-", dir=os.environ[RUN_DIR]))
@@ -111,7 +114,8 @@ def deployed(folder: Path, address: str, storage_class: str, engine: Mapping[str
     postgres = new_server(own, address)
     wish = overlay.Wish(
         namespace=f"c2d-{tag}", jobs=f"c2d-{tag}-jobs", tag=tag, proxy_image=to_nodes(proxy_image(folder, tag)),
-        settings=settings_of(moto, address), ports=(port_of(moto.endpoint), postgres.port),
+        ports=(port_of(moto.endpoint), postgres.port, *more.pop("ports", ())),
+        settings=settings_of(moto, address) | more.pop("settings", {}), **more,
         engine={"name": "kubernetes", "type": "kubernetes", "namespace": f"c2d-{tag}-jobs", "podImage": pod_image,
                 "storageClass": storage_class, **engine},
     )  # fmt: skip

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,10 @@ from typing import Any
 import pytest
 import urllib3
 
-from infra.demonstration import EXAMPLE, data_owner, fetched
-from infra.proof import check_results
-from tests.flows.kubernetes.stage import Stage, deployed, next_version, until
-from tests.needs import needs, python_image
+from infra.demonstration import data_owner
+from tests.flows.kubernetes.stage import LIMIT_S, Stage, deployed, next_version, until
+from tests.flows.kubernetes.work import check_the_examples_results, settings_of, sleeper, submitted
+from tests.needs import needs
 from tests.services.node import Consumer
 
 pytestmark = [
@@ -35,8 +33,10 @@ pytestmark = [
 LONG_S = 60
 "How long the job runs that an upgrade overtakes."
 CALLERS = 3
-UNAVAILABLE, BROKEN = "503", "broken off"
-"How a call may be refused while pods come and go."
+UNAVAILABLE, GATEWAY, BROKEN, ELSEWHERE = "503", "502", "broken off", "404"
+"""How a call may be refused while pods come and go. ELSEWHERE: an ended pod's address is another handler's pod's before
+the cluster's proxy has heard of it; on a busy machine that takes seconds, and this cluster gives addresses out again at
+once."""
 
 
 @dataclass
@@ -73,7 +73,7 @@ def test_nothing_is_lost_when_pods_are_killed_and_a_new_version_rolls_out(tmp_pa
             f"promised {len(made.promised)} workflows, {len(lost)} lost; {len(made.refused)} calls refused"
         )
         assert not lost
-        assert set(made.refused) <= {UNAVAILABLE, BROKEN}, made.refused
+        assert set(made.refused) <= {UNAVAILABLE, GATEWAY, BROKEN, ELSEWHERE}, made.refused
         assert (ended["status"], ended["terminationDetails"]["exitCode"]) == (70, 0), ended
 
 
@@ -90,24 +90,14 @@ def environment(name: str, most: int) -> dict[str, Any]:
 
 def the_example_with_its_passes_killed(stage: Stage, folder: Path, address: str) -> None:
     """The same bytes as anywhere, though every pass is killed while the jobs run."""
-    image, _, tag = python_image().rpartition(":")
-    settings = {
-        **os.environ, "C2D_NODE_URL": stage.url, "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder),
-    }  # fmt: skip
+    settings = settings_of(stage.url, folder)
     began = time.monotonic()
     with data_owner(address) as data:
-        given = [
-            part for pair in (("DATA_URL", data), ("IMAGE", image), ("TAG", tag)) for part in ("--set", "=".join(pair))
-        ]
-        submit = [sys.executable, "-m", "infra.c2d", "submit", str(EXAMPLE / "workflow.json"), *given, "--follow"]
-        process = subprocess.Popen(submit, env=settings, stdin=subprocess.DEVNULL)
+        process = submitted(data, settings)
         until(lambda: job_pods(stage) or process.poll() is not None, "a job's pod")
         killed = stage.kill("c2d.node/role=passes")
         assert process.wait(240) == 0, stage.logs()
-        files = fetched(["results", "-o", str(folder / "out"), "--unpack"], settings)
-    check_results(EXAMPLE / "data" / "penguins.csv", files)
-    [report] = [Path(file["path"]) for file in files if file["path"].endswith("report.svg")]
-    assert report.read_bytes() == (EXAMPLE / "report.svg").read_bytes()
+        check_the_examples_results(folder / "out", settings)
     print(f"the example's three jobs took {time.monotonic() - began:.0f} s, with {killed} passes killed in between")
 
 
@@ -117,17 +107,6 @@ def hold_the_line(stage: Stage) -> tuple[Consumer, str]:
     [started] = consumer.submit([sleeper(LONG_S)], environment=line(stage))
     until(lambda: consumer.status(workflowId=started["workflowId"])[0]["status"] == 40, "the long job")
     return consumer, str(started["workflowId"])
-
-
-def sleeper(seconds: int) -> dict[str, Any]:
-    """A job that takes so long."""
-    image, _, tag = python_image().rpartition(":")
-    container = {"image": image, "tag": tag, "entrypoint": "python3 $ALGO"}
-    algorithm = {"rawcode": f"import time; time.sleep({seconds})", "container": container}
-    return {
-        "index": 0, "input": [], "algorithm": algorithm,
-        "compute": {"cpu": 0.05, "ram": 0.2, "disc": 0.2, "maxDuration": 600},
-    }  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -162,11 +141,23 @@ def missing(made: Load) -> list[str]:
     """Workflows that were promised and are not known; those that are known are stopped."""
     lost = []
     for consumer, workflow_id in made.promised:
-        if not consumer.status(workflowId=workflow_id):
+        if not answered(lambda: consumer.status(workflowId=workflow_id)):  # noqa: B023 - called at once
             lost.append(workflow_id)
         else:
-            consumer.stop(workflowId=workflow_id)
+            answered(lambda: consumer.stop(workflowId=workflow_id))  # noqa: B023 - called at once
     return lost
+
+
+def answered(ask: Callable[[], Any]) -> Any:
+    """The first good answer: pods may still come and go."""
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        try:
+            return ask()
+        except (urllib3.exceptions.HTTPError, AssertionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def offers(stage: Stage) -> list[dict[str, Any]]:
