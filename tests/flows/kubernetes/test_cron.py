@@ -51,7 +51,8 @@ def test_a_paid_job_run_from_cron_is_claimed_once_though_settlement_is_killed(tm
         config = {"chainId": chain.config.chain_id, "rpc": chain.url, "escrow": chain.contracts.escrow}
         stack.enter_context(volumes(connect({})))
         stage = stack.enter_context(deployed(
-            tmp_path, address, CLASS, {"environments": [priced(chain)], "slackSeconds": 300}, parts=PARTS, awake=AWAKE,
+            tmp_path, address, CLASS, {"environments": [priced(chain)], "slackSeconds": 300},
+            parts=PARTS, awake=AWAKE, ports=(chain.port,),
             settings={"C2D_CHAINS": json.dumps([config | {"finalityBlocks": 1}])},
         ))  # fmt: skip
         stage.deploy()

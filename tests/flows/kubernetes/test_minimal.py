@@ -24,6 +24,7 @@ from tests.flows.kubernetes.stage import LIMIT_S, built_image, until
 from tests.flows.kubernetes.work import check_the_examples_results, settings_of, sleeper, submitted
 from tests.infra.kubernetes.built import built
 from tests.needs import needs
+from tests.services.kubernetes import CLASS, to_nodes, volumes
 from tests.services.node import Consumer
 
 pytestmark = [
@@ -36,7 +37,6 @@ pytestmark = [
 
 def test_one_pod_with_a_volume_is_a_node_and_loses_nothing_when_it_is_lost(tmp_path: Path) -> None:
     from engines.drivers.kubernetes_connect import connect
-    from tests.services.kubernetes import volumes
 
     address = os.environ["C2D_KUBE_HOST_IP"]
     with volumes(connect({})), operated(tmp_path, address) as url, data_owner(address) as data:
@@ -61,7 +61,7 @@ def test_one_pod_with_a_volume_is_a_node_and_loses_nothing_when_it_is_lost(tmp_p
 def operated(folder: Path, address: str) -> Iterator[str]:
     """The README's steps, in their order; the node's address, and all of it gone afterwards."""
     away()
-    own = filled_in(folder, built_image("node"), built_image("pod"), address)
+    own = filled_in(folder, to_nodes(built_image("node")), to_nodes(built_image("pod")), address)
     try:
         kubectl("create", "namespace", "c2d", namespace="")
         key = f"--from-literal=C2D_PRIVATE_KEY={secrets.token_hex(32)}"
@@ -81,8 +81,6 @@ def operated(folder: Path, address: str) -> Iterator[str]:
 
 def filled_in(folder: Path, node: str, pod: str, address: str) -> Path:
     """A copy of the overlay beside it, with the operator's images, class of volumes and data's address."""
-    from tests.services.kubernetes import CLASS
-
     shutil.copytree(KUBERNETES, folder / "kubernetes")
     own = folder / "kubernetes/overlays/own"
     shutil.copytree(KUBERNETES / "overlays/minimal", own)
@@ -131,7 +129,7 @@ def answers(url: str) -> bool:
 def away() -> None:
     """Nothing of the overlay on the cluster, whoever left it."""
     kubectl("delete", "namespace", "c2d", "--ignore-not-found", f"--timeout={LIMIT_S}s", namespace="")
-    kubectl("delete", "clusterrole,clusterrolebinding", "c2d-engine", "--ignore-not-found", namespace="")
+    kubectl("delete", "clusterrole,clusterrolebinding", "c2d-engine:c2d", "--ignore-not-found", namespace="")
 
 
 def kubectl(*words: str, given: str | None = None, namespace: str = "c2d") -> str:
