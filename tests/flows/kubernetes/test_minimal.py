@@ -28,11 +28,14 @@ from tests.services.kubernetes import CLASS, to_nodes, volumes
 from tests.services.node import Consumer
 
 pytestmark = [
-    pytest.mark.full,
+    pytest.mark.long,
     pytest.mark.timeout(600),
     pytest.mark.xdist_group("kubernetes"),
     needs("kube", "docker", "kustomize"),
 ]
+
+LONG_S = 60
+"How long the job runs that loses its node: longer than the node is away, since its pods call back only for a while."
 
 
 def test_one_pod_with_a_volume_is_a_node_and_loses_nothing_when_it_is_lost(tmp_path: Path) -> None:
@@ -46,7 +49,7 @@ def test_one_pod_with_a_volume_is_a_node_and_loses_nothing_when_it_is_lost(tmp_p
         check_the_examples_results(tmp_path / "before", settings)
         print(f"\nthe example's three jobs took {time.monotonic() - began:.0f} s")
         consumer = Consumer(url)
-        [started] = consumer.submit([sleeper(10, cpu=0.25, disk=1)])
+        [started] = consumer.submit([sleeper(LONG_S, cpu=0.25, disk=1)])
         until(lambda: consumer.status(workflowId=started["workflowId"])[0]["status"] == 40, "the job's algorithm")
         began = time.monotonic()
         lose_the_pod()
