@@ -22,6 +22,9 @@ IDLE_S = 1.0
 BREATH_S = 0.02
 "Between two passes at the least, so that a job somebody else holds does not make us spin."
 
+SAME_TROUBLE_S = 5.0
+"Trouble that comes back sooner is told once."
+
 
 class Bell:
     """What ends a wait: a commit, an engine's event, a signal."""
@@ -106,9 +109,14 @@ def _hear_engine(context: Context, bell: Bell) -> None:
     def is_stopped() -> bool:
         return bell.is_stopped
 
+    told = ""
     while not bell.is_stopped:
+        began_s = time.monotonic()
         try:
             context.driver.watch(bell.ring, is_stopped)
-        except Unavailable:
+        except Unavailable as error:
+            if error.detail != told or time.monotonic() - began_s > SAME_TROUBLE_S:
+                log.warning("the engine's events break off", fields={"engine": context.name, "cause": error.detail})
+            told = error.detail
             context.daemon_check.forget()  # who answers next may be another daemon
             time.sleep(1)

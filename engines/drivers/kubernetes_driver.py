@@ -67,6 +67,7 @@ class KubernetesDriver:
         self._engine = engine
         self._places: dict[JobId, str] = {}
         self._guarded: set[str] = set()
+        self._told: dict[str, str] = {}
 
     def daemon_id(self) -> str:
         """The cluster's: the uid of its namespace `kube-system`, as the cluster's makers recommend."""
@@ -198,12 +199,15 @@ class KubernetesDriver:
         return {job_id: made_at for job_id, made_at in youngest.items() if job_id}
 
     def watch(self, wake: Callable[[JobId], None], is_stopped: Callable[[], bool]) -> None:
-        """Follow the pods of every namespace, a thread each; the first that breaks off ends all."""
+        """Follow the pods of every namespace, a thread each; the first to break off ends all. Again: from there on."""
         broken: list[Unavailable] = []
+
+        def has_ended() -> bool:
+            return is_stopped() or bool(broken)
 
         def follow(namespace: str) -> None:
             try:
-                watch_pods(self._api, self._engine, namespace, wake, lambda: is_stopped() or bool(broken))
+                watch_pods(self._api, self._engine, namespace, wake, has_ended, self._told)
             except Unavailable as error:
                 broken.append(error)
 

@@ -26,16 +26,25 @@ GONE = 410
 Wake = Callable[[JobId], None]
 
 
-def watch_pods(api: KubernetesApi, engine: str, namespace: str, wake: Wake, is_stopped: Callable[[], bool]) -> None:
-    """Call `wake` for each change of an engine's pods in a namespace. Raises: Unavailable when the server goes away."""
+def watch_pods(
+    api: KubernetesApi,
+    engine: str,
+    namespace: str,
+    wake: Wake,
+    is_stopped: Callable[[], bool],
+    known: dict[str, str] | None = None,
+) -> None:
+    """Call `wake` for each change of an engine's pods in a namespace. Raises: Unavailable when the server goes away.
+
+    `known`: for a namespace, up to where its changes are told. Given again after a break, it is followed from there.
+    """
     path = f"/api/v1/namespaces/{namespace}/pods"
     labels = {"labelSelector": selector({LABEL_ENGINE: engine})}
-    version, is_first = "", True
+    known = {} if known is None else known
     while not is_stopped():
-        if not version:
-            version = _look_over(api, path, labels, wake if not is_first else _nobody)
-            is_first = False
-        version = _follow(api, path, {**labels, "resourceVersion": version}, wake, is_stopped)
+        if not known.get(namespace):
+            known[namespace] = _look_over(api, path, labels, wake if namespace in known else _nobody)
+        _follow(api, path, labels, namespace, known, wake, is_stopped)
 
 
 def _look_over(api: KubernetesApi, path: str, labels: dict[str, str], wake: Wake) -> str:
@@ -46,14 +55,24 @@ def _look_over(api: KubernetesApi, path: str, labels: dict[str, str], wake: Wake
     return str(found["metadata"]["resourceVersion"])
 
 
-def _follow(api: KubernetesApi, path: str, query: dict[str, str], wake: Wake, is_stopped: Callable[[], bool]) -> str:
-    """Follow until the server ends it; returns from where to go on, or nothing where only a look over can tell."""
-    version = query["resourceVersion"]
-    asked = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": SERVER_S}
-    with api.stream(path, query=asked, timeout_s=SERVER_S + 60) as response:
-        if response.status == GONE:
-            return ""
+def _follow(
+    api: KubernetesApi,
+    path: str,
+    labels: dict[str, str],
+    namespace: str,
+    known: dict[str, str],
+    wake: Wake,
+    is_stopped: Callable[[], bool],
+) -> None:
+    """Follow until the server ends it, and keep from where to go on; nothing where only a look over can tell."""
+    asked = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": SERVER_S}
+    with api.stream(
+        path, query={**labels, "resourceVersion": known[namespace], **asked}, timeout_s=SERVER_S + 60
+    ) as response:
         if response.status != 200:
+            known[namespace] = ""
+            if response.status == GONE:
+                return
             raise failure("GET", path, Answer(response.status, parsed(response.read(4096))))
         events = Reader(response)
         try:
@@ -62,21 +81,21 @@ def _follow(api: KubernetesApi, path: str, query: dict[str, str], wake: Wake, is
                 if event is None:
                     continue
                 if event is END:
-                    return version
+                    return
                 if event["type"] == "ERROR":
-                    return _after_error(event["object"])
-                version = str(event["object"]["metadata"]["resourceVersion"])
+                    known[namespace] = ""
+                    return _check_gone(event["object"])
                 if event["type"] != "BOOKMARK":
                     wake(job_of(event["object"]))
+                known[namespace] = str(event["object"]["metadata"]["resourceVersion"])
         finally:
             events.close()
-    return version
 
 
-def _after_error(status: dict[str, Any]) -> str:
-    if status.get("code") == GONE:
-        return ""
-    raise Unavailable(f"The Kubernetes API ended its watch: {status.get('message')}")
+def _check_gone(status: dict[str, Any]) -> None:
+    """Go on after a look over where the server has forgotten what was missed. Raises: Unavailable for all else."""
+    if status.get("code") != GONE:
+        raise Unavailable(f"The Kubernetes API ended its watch: {status.get('message')}")
 
 
 def _nobody(job_id: JobId) -> None:

@@ -61,9 +61,9 @@ class Parts:
             )
 
     @contextlib.contextmanager
-    def passing(self, engine: str) -> Iterator[None]:
+    def passing(self, engine: str, kind: str = "docker") -> Iterator[None]:
         """An ordinary pass that watches for as long as the block lasts."""
-        process = self.start_pass(engine, "--watch")
+        process = self.start_pass(engine, "--watch", module=f"engines.run_{kind}")
         try:
             yield
         finally:
@@ -72,12 +72,12 @@ class Parts:
 
 
 @contextlib.contextmanager
-def node_in_parts(folder: Path, **settings: str) -> Iterator[Parts]:
+def node_in_parts(folder: Path, host: str = "127.0.0.1", port: int = 0, **settings: str) -> Iterator[Parts]:
     """A node of this machine without passes; all its handlers are ended with the block."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("C2D_")}
     own = {"C2D_DATA_DIR": str(folder / "node"), "C2D_RATE_LIMIT": "off"}
-    plan = plan_node({**kept, **own, **settings}, Wish("127.0.0.1", free_port()))
+    plan = plan_node({**kept, **own, **settings}, Wish(host, port or free_port()))
     migrate_at(plan.settings.database_url)
     (plan.settings.data_dir / "logs").mkdir(exist_ok=True)
     parts = Parts(plan, [child for child in children_of(plan) if child.name.startswith("handlers")])

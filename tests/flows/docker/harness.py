@@ -132,12 +132,16 @@ class Place:
         with contextlib.closing(sqlite3.connect(self.node.folder / "c2d.sqlite", timeout=20)) as database:
             return database.execute(query, arguments).fetchall()
 
+    def outside(self) -> list[str]:
+        """What the engines still have of these jobs."""
+        return outside(self.engines)
+
     def leftovers(self) -> Json:
         """What should not be there once every job has ended; empty when all is well."""
         held = {table: self.rows(f"SELECT * FROM {table}") for table in ("reservation", "turn")}
         leases = self.rows("SELECT job_id FROM job WHERE lease_token IS NOT NULL")
         chunks = self.rows("SELECT DISTINCT job_id FROM log_chunk")
-        found = {**held, "leases": leases, "chunks": chunks, "outside": outside(self.engines)}
+        found = {**held, "leases": leases, "chunks": chunks, "outside": self.outside()}
         return {what: some for what, some in found.items() if some}
 
     def until_clean(self) -> None:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from urllib3.exceptions import HTTPError
+
 from engines.drivers.kubernetes_api import KubernetesApi
 from engines.drivers.kubernetes_connect import connect
 from engines.drivers.kubernetes_one_manifests import pod_name
+from shared.errors import C2DError
 from shared.names import LABEL_ENGINE, JobId, Phase, container_name
 from tests.file_server import Served, serve_files
 from tests.flows.docker.harness import Json, Place, environment, new_name
 from tests.services import kubernetes
 from tests.services.kubernetes_account import least_rights
 from tests.services.node import free_port, real_node
+from tests.services.parts import Parts, node_in_parts
 
 KINDS = ("pods", "secrets", "persistentvolumeclaims", "configmaps")
 
@@ -68,6 +73,67 @@ class OnePodPlace(KubernetesPlace):
 
 
 @contextlib.contextmanager
+def starts_told(api: KubernetesApi, namespace: str, path: Path) -> Iterator[Path]:
+    """Write down each pod of an engine's as it is made, which is when it is started; a name a line."""
+    query = {"watch": "true", "labelSelector": LABEL_ENGINE}
+    path.touch()
+
+    def follow(response: Any) -> None:
+        with contextlib.suppress(C2DError, HTTPError, OSError, ValueError, AttributeError), open(path, "a") as file:
+            for line in lines_of(response):
+                event = json.loads(line)
+                if event["type"] == "ADDED":
+                    file.write(f"{event['object']['metadata']['name']}\n")
+                    file.flush()
+
+    with api.stream(f"/api/v1/namespaces/{namespace}/pods", query=query, timeout_s=3600) as response:
+        thread = threading.Thread(target=follow, args=(response,), daemon=True)
+        thread.start()
+        try:
+            yield path
+        finally:
+            response.shutdown()
+            thread.join(10)
+
+
+def lines_of(response: Any) -> Iterator[bytes]:
+    """The lines of a response that stays open."""
+    rest = b""
+    for chunk in response.stream(1 << 16):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in lines if line.strip())
+
+
+@contextlib.contextmanager
+def parts_on_kubernetes(folder: Path, lanes: int, **engine: Any) -> Iterator[tuple[Parts, KubernetesPlace]]:
+    """A node in parts with some engines side by side, all in one namespace; passes are the test's."""
+    address, port, served, api = kubernetes.host(), free_port(), Served(), connect({})
+    with kubernetes.namespace() as namespace:
+        names = [new_name() for _ in range(lanes)]
+        settings = {
+            "C2D_ENGINES": json.dumps([engine_of(name, namespace, **engine) for name in names]),
+            "C2D_FETCH_ALLOW": f"{address}/32,127.0.0.0/8",
+            "C2D_POD_API_URL": f"http://{address}:{port}",
+        }
+        with (
+            serve_files(served, address) as url,
+            starts_told(api, namespace, folder / "starts") as starts,
+            node_in_parts(folder, address, port, **settings) as parts,
+        ):
+            for name in names:
+                assert parts.start_pass(name, module="engines.run_kubernetes").wait(60) == 0
+            yield parts, KubernetesPlace(parts, parts.consumer(), names, url, served, starts, api, namespace)
+
+
+def engine_of(name: str, namespace: str, *environments: Json, **engine: Any) -> Json:
+    """The setting of an engine whose jobs are in the namespace."""
+    return {
+        "name": name, "type": "kubernetes", "namespace": namespace, "storageClass": kubernetes.CLASS,
+        "podImage": kubernetes.POD_IMAGE, "environments": list(environments) or [environment()], **engine,
+    }  # fmt: skip
+
+
+@contextlib.contextmanager
 def kubernetes_place(
     folder: Path,
     *environments: Json,
@@ -79,11 +145,7 @@ def kubernetes_place(
     address, port, served = kubernetes.host(), free_port(), Served()
     with kubernetes.namespace() as namespace, least_rights(namespace, folder, *also) as account:
         name = new_name()
-        chosen = {
-            "name": name, "type": "kubernetes", "namespace": namespace, "storageClass": kubernetes.CLASS,
-            "podImage": kubernetes.POD_IMAGE, "environments": list(environments) or [environment()],
-            "kubeconfig": account, **engine,
-        }  # fmt: skip
+        chosen = engine_of(name, namespace, *environments, **{"kubeconfig": account, **engine})
         settings = {
             "C2D_ENGINES": json.dumps([chosen]),
             "C2D_FETCH_ALLOW": f"{address}/32,127.0.0.0/8",

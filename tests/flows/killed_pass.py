@@ -1,7 +1,7 @@
-"""A pass of a real Docker engine that kills itself (SIGKILL) at one place of its work, `KILL_AT`: `before verb #2`.
+"""A pass of a real engine that kills itself (SIGKILL) at one place of its work, `KILL_AT`: `before verb #2`.
 
 Places are before and after each driver verb, each write of a job's rows and each commit of them, numbered by name. Each
-is written to the file `PLACES` as it is reached.
+is written to the file `PLACES` as it is reached. On Kubernetes each call that changes the cluster is a place as well.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 from engines.compose import wait_for_engine
 from engines.drivers.base import Driver
 from engines.drivers.docker_driver import DockerDriver
+from engines.drivers.kubernetes_api import KubernetesApi
+from engines.drivers.kubernetes_driver import KubernetesDriver
 from engines.watching import Bell, watch
 from shared.db.base import DATABASE
 from tests.flows.killable import VERBS, WRITES, Checkpoints, Watched
@@ -25,7 +27,8 @@ from tests.flows.killable import VERBS, WRITES, Checkpoints, Watched
 LEASE_MS = 3_000
 TABLES = ("job", "event", "result", "reservation", "turn", "dependency", "pod_nonce", "log_chunk")
 KINDS = {"move": "status", "lease": "lease_token"}
-DOCKER_VERBS = (*VERBS, "observe", "read_log")
+ALL_VERBS = (*VERBS, "observe", "read_log")
+DRIVERS: dict[str, Any] = {"docker": DockerDriver, "kubernetes": KubernetesDriver}
 
 
 class Deadly(Checkpoints):
@@ -65,6 +68,19 @@ def watch_writes(checkpoints: Checkpoints) -> None:
     database.execute_sql, database.commit = execute, commit_watched
 
 
+def watch_cluster(checkpoints: Checkpoints) -> None:
+    """Put places around each call that changes the cluster."""
+    plain = KubernetesApi.call
+
+    def call(self: KubernetesApi, method: str, path: str, **options: Any) -> Any:
+        if method == "GET":
+            return plain(self, method, path, **options)
+        kind = path.partition("/namespaces/")[2].split("/")[1]
+        return checkpoints.around(f"{method} {kind}", plain, self, method, path, **options)
+
+    KubernetesApi.call = call  # type: ignore[method-assign]
+
+
 def kind_of(sql: str) -> str:
     """What a write is about: a move, a lease, or the table and what is done to it."""
     if not sql.startswith('UPDATE "job"'):
@@ -77,14 +93,19 @@ def main() -> int:
     """Pass as `--watch` does, until killed or told to end."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--engine", required=True)
+    parser.add_argument("--kind", choices=DRIVERS, required=True)
+    options = parser.parse_args()
     checkpoints = Deadly(os.environ["KILL_AT"], os.environ["PLACES"])
 
     def driver_of(engine: str, connection: dict[str, Any], fetch_allow: tuple[Any, ...]) -> Driver:
-        watched: Any = Watched(DockerDriver(engine, connection, fetch_allow), DOCKER_VERBS, checkpoints)
+        driver = DRIVERS[options.kind](engine, connection, fetch_allow)
+        watched: Any = Watched(driver, ALL_VERBS, checkpoints)
         return watched
 
-    context = wait_for_engine(parser.parse_args().engine, "docker", driver_of, is_patient=True)
+    context = wait_for_engine(options.engine, options.kind, driver_of, is_patient=True)
     watch_writes(checkpoints)
+    if options.kind == "kubernetes":
+        watch_cluster(checkpoints)
     bell = Bell()
     signal.signal(signal.SIGTERM, bell.stop)
     watch(replace(context, lease_ms=LEASE_MS), bell)

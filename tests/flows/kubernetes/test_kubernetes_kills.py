@@ -1,0 +1,59 @@
+"""kill -9 on passes of a real cluster: at many places of their work, and two of them at once on one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.flows.docker.harness import job
+from tests.flows.kills import Yard, kill_at_so_many
+from tests.flows.kubernetes.harness import parts_on_kubernetes
+from tests.needs import needs
+
+pytestmark = [needs("kube", "docker"), pytest.mark.xdist_group("kubernetes")]
+LANES = 3
+SOME, MANY = 6, 44
+JOBS = 8
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    folder = tmp_path_factory.mktemp("kubernetes-kills")
+    with parts_on_kubernetes(folder, LANES) as (parts, place):
+        yield Yard(parts, place, folder, "kubernetes")
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_a_pass_killed_at_some_places_changes_nothing(yard: Yard) -> None:
+    assert len(kill_at_so_many(yard, SOME)) >= SOME - 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_pass_killed_at_many_places_changes_nothing(yard: Yard) -> None:
+    assert len(kill_at_so_many(yard, MANY)) >= 40
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_two_passes_at_once_run_each_job_once(yard: Yard) -> None:
+    engine, consumer = yard.place.engines[0], yard.parts.consumer()
+    given = {"environment": yard.environment_of(engine)}
+    with yard.parts.passing(engine, yard.kind), yard.parts.passing(engine, yard.kind):
+        workflows = [
+            yard.place.submit(
+                job(0, f"echo {number} >>/data/outputs/runs.txt", **given),
+                job(1, "cat $INPUTS/*/runs.txt", input=[{"index": 0, "fromJob": 0}], **given),
+                consumer=consumer,
+            )
+            for number in range(JOBS // 2)
+        ]
+        ended = [consumer.wait(each, 400) for each in workflows]
+    for number, (one, two) in enumerate(ended):
+        assert [record["status"] for record in (one, two)] == [70, 70]
+        assert yard.place.output(one, consumer) == f"{number}\n".encode()
+        assert yard.place.results(two, consumer)["algorithmLog"][1] == f"{number}\n".encode()
+        assert [yard.place.starts_of(record["jobId"]) for record in (one, two)] == [1, 1]
+        assert not yard.left_of(one["jobId"]) and not yard.left_of(two["jobId"])
