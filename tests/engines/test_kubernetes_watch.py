@@ -85,8 +85,8 @@ class Follower:
         assert not thread.is_alive()
 
     def cut(self) -> None:
-        """Cut the connection under the watch."""
-        with suppress(OSError, ValueError):
+        """Cut the connection under the watch, if the last cut is not still being felt."""
+        with suppress(OSError, ValueError, AttributeError):
             self.open[-1].connection.sock.shutdown(socket.SHUT_RDWR)
 
     def lists(self) -> int:
