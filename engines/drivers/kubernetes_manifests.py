@@ -273,6 +273,7 @@ def probe_pod(
     body |= {"terminationGracePeriodSeconds": 0, "containers": [small_container(image, ["true"])]}
     if has_login:
         body["imagePullSecrets"] = [*body.get("imagePullSecrets", ()), {"name": thing_name(job_id, PULL)}]
+        body["containers"][0]["imagePullPolicy"] = "Always"  # a login is tried even where the node has the image
     about = metadata(thing_name(job_id, PROBE), job_id, settings.engine, PROBE)
     about["labels"][LABEL_NETWORK] = network_label(None)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": body}

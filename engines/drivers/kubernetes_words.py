@@ -10,6 +10,7 @@ GIB = 1 << 30
 QUIET = frozenset({"", "ContainerCreating", "PodInitializing"})
 "What needs no telling: it goes on by itself within seconds."
 INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
+UNBOUND = "unbound immediate PersistentVolumeClaims"
 UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": GIB, "m": 0.001}
 
 
@@ -25,6 +26,8 @@ def no_node_words(pod: Mapping[str, Any]) -> str | None:
     lacking = [amount_words(name, pod) for name in dict.fromkeys(INSUFFICIENT.findall(message))]
     if lacking:
         return f"queued: no node has {' and '.join(lacking)} free"
+    if UNBOUND in message:
+        return "queued: the cluster has not made its volume yet"
     return f"queued: no node of the cluster takes it ({message})"
 
 

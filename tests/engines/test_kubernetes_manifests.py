@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from engines.drivers.base import GpuRequest, PhaseSpec
-from engines.drivers.kubernetes_manifests import claim, key_secret, literal, meter_pod, owned, phase_pod, pull_secret
+from engines.drivers.kubernetes_manifests import (
+    claim,
+    key_secret,
+    literal,
+    meter_pod,
+    owned,
+    phase_pod,
+    probe_pod,
+    pull_secret,
+)
 from engines.drivers.kubernetes_network import policies
 from engines.drivers.kubernetes_settings import KubernetesSettings
 from shared.names import JobId, Phase
@@ -232,3 +241,10 @@ def test_policies_let_algorithms_reach_nothing_and_pods_what_they_need() -> None
     assert network["spec"]["podSelector"]["matchExpressions"] == [
         {"key": "c2d.network", "operator": "NotIn", "values": ["none", "pod"]}
     ]
+
+
+@pytest.mark.parametrize(("has_login", "policy"), [(False, "IfNotPresent"), (True, "Always")])
+def test_a_login_is_tried_even_where_the_node_has_the_image(has_login: bool, policy: str) -> None:
+    pod = probe_pod(JOB, SETTINGS, SETTINGS.placement, "r.example/i:1", has_login)
+    assert pod["spec"]["containers"][0]["imagePullPolicy"] == policy
+    assert bool(pod["spec"].get("imagePullSecrets")) == has_login

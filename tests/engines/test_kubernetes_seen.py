@@ -73,6 +73,11 @@ SAID: list[tuple[str, dict[str, Any], ContainerSeen]] = [
         ContainerSeen(RUNNING, waiting="queued: no node has 0.5 CPU cores and 2 GiB of memory free"),
     ),
     (
+        "its volume is not made yet",
+        unscheduled("0/1 nodes are available: 1 pod has unbound immediate PersistentVolumeClaims."),
+        ContainerSeen(RUNNING, waiting="queued: the cluster has not made its volume yet"),
+    ),
+    (
         "another queue holds it",
         unscheduled("", "SchedulingGated"),
         ContainerSeen(RUNNING, waiting="queued: waits for its turn in the cluster's own queue"),

@@ -47,7 +47,10 @@ class Registry:
 
     def fill(self, content: bytes) -> None:
         """Make the image: one layer with one file."""
-        layer = layer_of(content)
+        self.fill_with(layer_of(content))
+
+    def fill_with(self, layer: bytes) -> None:
+        """Make the image of this one layer, a tar."""
         config = {
             "architecture": self.architecture,
             "os": "linux",
