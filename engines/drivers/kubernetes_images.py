@@ -19,6 +19,8 @@ from shared.names import JobId
 
 LOOK_S = 0.3
 NOTE_EVERY_S = 2.0
+DOUBT_S = 25.0
+"A node may try a pull before it has seen the Secret with the login; it tries again after about ten seconds."
 IS_THERE = frozenset({"CreateContainerError", "RunContainerError", "CreateContainerConfigError"})
 "What goes wrong only once the image is there."
 
@@ -60,15 +62,15 @@ class KubernetesImages:
         note(f"pulling {image.reference}")
         self._api.create(pods, probe_pod(job_id, self._settings, placement, image.reference, bool(image.login)))
         try:
-            found = self._watched(path, image.reference, note)
+            found = self._watched(path, image.reference, note, DOUBT_S if image.login else 0.0)
         finally:
             self._api.delete(path, grace_s=0)
         note(f"pulled {image.reference}")
         return found
 
-    def _watched(self, path: str, reference: str, note: Note) -> str:
-        """Wait for the image; `note` ends the wait when there is no point in it any more."""
-        told_at = time.monotonic()
+    def _watched(self, path: str, reference: str, note: Note, doubt_s: float) -> str:
+        """Wait for the image, in trouble for `doubt_s`; `note` ends the wait when there is no point in it any more."""
+        told_at, doubted_at = time.monotonic(), None
         while True:
             pod = self._api.find(path)
             if pod is None:
@@ -76,7 +78,8 @@ class KubernetesImages:
             if has_image(pod):
                 return digest_of(reference, pod) or reference
             trouble = pull_trouble(pod)
-            if trouble is not None:
+            doubted_at = doubted_at or (time.monotonic() if trouble else None)
+            if trouble is not None and doubted_at is not None and time.monotonic() - doubted_at >= doubt_s:
                 raise JobError(f"The image {reference} cannot be had: {trouble}")
             if time.monotonic() - told_at > NOTE_EVERY_S:
                 told_at = time.monotonic()

@@ -259,13 +259,15 @@ def bought(site: Site, served: Registry, name: str, password: str | None) -> str
     return str(site.consumer.start(body)[0]["workflowId"])
 
 
+@pytest.mark.long
 def test_an_image_behind_a_login_is_had_with_the_right_password_alone(site: Site, private: Registry) -> None:
     wrong = bought(site, private, "near", "not-" + LOGIN[1])
     [refused] = site.consumer.wait(wrong, 200)
     assert refused["status"] == 11
     assert private.host in site.log(refused, "imageLog") and "cannot be had" in site.log(refused, "imageLog")
     [ended] = site.consumer.wait(bought(site, private, "near", LOGIN[1]), 200)
-    assert ended["status"] == 70 and site.log(ended) == "pulled\n"
+    assert ended["status"] == 70, site.log(ended, "imageLog")
+    assert site.log(ended) == "pulled\n"
     [again] = site.consumer.wait(bought(site, private, "near", "not-" + LOGIN[1]), 200)
     assert again["status"] == 11, "the node has the image by now, and the password is still wrong"
     until(lambda: not left(site, site.namespace) or None, lambda: left(site, site.namespace))
