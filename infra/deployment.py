@@ -58,6 +58,10 @@ x-node: &node
 x-handler: &handler
   <<: *node
   volumes: ["sockets:/run/c2d"]
+  read_only: true
+  tmpfs: ["/tmp"]
+  cap_drop: ["ALL"]
+  security_opt: ["no-new-privileges:true"]
 
 services:
   database:
@@ -74,7 +78,7 @@ services:
   proxy:
     image: nginx:stable
     restart: unless-stopped
-    ports: ["8080:8080"]
+    ports: ["${C2D_PORT:-8080}:8080"]
     volumes: ["./nginx.conf:/etc/nginx/nginx.conf:ro", "sockets:/run/c2d"]
   passes:
     <<: *node

@@ -194,6 +194,11 @@ def kustomize_missing() -> str:
     return "" if found and int(found[1]) >= 24 else "neither kustomize nor Go 1.24 is installed"
 
 
+def compose_missing() -> str:
+    """The compose tool, as a program of its own."""
+    return "" if shutil.which("docker-compose") else "docker-compose is not installed"
+
+
 def namespaces_missing() -> str:
     """Private namespaces, as the process engine uses them: bubblewrap's or unshare's."""
     if runs("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "true"):
@@ -232,5 +237,6 @@ CHECKS: dict[str, Callable[[], str]] = {
     "kube": kube_missing,
     "policies": policies_missing,
     "kustomize": kustomize_missing,
+    "compose": compose_missing,
     "namespaces": namespaces_missing,
 }
