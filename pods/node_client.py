@@ -17,6 +17,9 @@ from shared.pod_calls import sign_pod
 
 PROVISION, REPORT, PUBLISH = "c2dJobProvision", "c2dJobStatusUpdate", "c2dJobPublishResult"
 _READS = 5
+_ELSEWHERE = (404, 405, 421)
+"""What a stranger answers: where a node's process has gone, its address may be another's before all proxies have heard
+of it. The node itself says with a code that there is no such thing."""
 
 
 class NodeClient(NamedTuple):
@@ -111,10 +114,13 @@ def _refusal(response: http.client.HTTPResponse) -> tuple[str, float]:
     """Say what the node answered and how long it asks to wait. Raises: JobError where trying again cannot help."""
     text, asked = response.read(4096).decode("utf-8", "replace"), response.headers.get("Retry-After", "")
     response.close()
+    code = None
     try:
-        text = str(json.loads(text)["error"])
+        said = json.loads(text)
+        text, code = str(said["error"]), said.get("code")
     except (ValueError, KeyError, TypeError):
         text = text[:200]
-    if response.status < 500 and response.status not in (408, 425, 429):
+    is_strangers = response.status in _ELSEWHERE and code != "not_found"
+    if response.status < 500 and response.status not in (408, 425, 429) and not is_strangers:
         raise JobError(f"the node answered {response.status}: {text}")
     return f"the node answered {response.status}: {text}", float(asked) if asked.isdigit() else 0.0

@@ -132,15 +132,26 @@ def lock_rows(query: Any, *, skip: bool = False) -> Any:
 def migrate() -> list[str]:
     """Bring the schema up to date, once, however many processes ask at the same time; return what was applied."""
     with session(), _migration_lock():
+        _check_encoding()
         return list(Runner(_bound(), str(MIGRATIONS)).up())
 
 
 def check_migrated() -> None:
     """Raise `Unavailable` where the schema is not the one this code was written for."""
     with session():
+        _check_encoding()
         pending = [row.name for row in Runner(_bound(), str(MIGRATIONS)).status() if not row.applied]
     if pending:
         raise Unavailable(f"The database lacks {len(pending)} migration(s); run `c2d migrate`.", pending=pending)
+
+
+def _check_encoding() -> None:
+    """Refuse a database that keeps bytes instead of text: nothing is found again in it by its name."""
+    if is_postgresql() and DATABASE.execute_sql("SHOW server_encoding").fetchone()[0] in ("SQL_ASCII", b"SQL_ASCII"):
+        raise SettingsError(
+            "C2D_DATABASE_URL: the database's encoding is SQL_ASCII, which keeps no text. Example of one that does: "
+            "CREATE DATABASE c2d ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _bound() -> Any:

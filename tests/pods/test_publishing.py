@@ -77,6 +77,15 @@ def test_a_busy_node_is_tried_again_from_the_start(data: Path) -> None:
     assert node.finals()[0]["bytesDone"] == len(content)
 
 
+@pytest.mark.parametrize("command", ["c2dJobPublishResult", "c2dJobStatusUpdate"])
+def test_a_stranger_at_the_nodes_address_is_not_taken_for_the_node(data: Path, command: str) -> None:
+    """An ended process's address may be another's for a while; what it says is not about the job."""
+    (data / "outputs" / "f").write_bytes(b"kept")
+    node = Node(answers={command: [(404, {}), (405, {}), (421, {})]})
+    assert run(node, data) == 0
+    assert node.published == [("f", b"kept")] and node.finals()[0]["state"] == "done"
+
+
 def test_a_refused_upload_is_reported_as_failed(data: Path) -> None:
     (data / "outputs" / "f").write_bytes(os.urandom(5_000_000))
     node = Node(answers={"c2dJobPublishResult": [(413, {})]})

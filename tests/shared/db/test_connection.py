@@ -96,6 +96,14 @@ def test_fifty_uses_of_one_nonce_at_once_are_one_use(database: str) -> None:
     assert at_once(*[use] * 25, *[use] * 25).count(True) == 1
 
 
+def test_a_database_that_keeps_bytes_instead_of_text_is_refused(own_postgres: PostgresServer) -> None:
+    own_postgres.execute("CREATE DATABASE bytes ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    with opened(own_postgres.url("bytes")):
+        for asked in (migrate, check_migrated):
+            with pytest.raises(SettingsError, match="ENCODING 'UTF8'"):
+                asked()
+
+
 @pytest.mark.parametrize("rested", [False, True], ids=["in use a moment ago", "rested"])
 def test_a_connection_the_server_ended_is_met_once_at_most(
     own_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, rested: bool
