@@ -34,7 +34,7 @@ pytestmark = [
     needs("kube", "docker", "kustomize"),
 ]
 
-LONG_S = 60
+LONG_S = 10
 "How long the job runs that loses its node: longer than the node is away, since its pods call back only for a while."
 
 
