@@ -23,7 +23,7 @@ from engines.drivers.kubernetes_meter import Meter
 from engines.drivers.kubernetes_network import policies
 from engines.drivers.kubernetes_seen import has_ended, is_lost, pod_seen, time_ms
 from engines.drivers.kubernetes_settings import KubernetesSettings, Placement
-from engines.drivers.kubernetes_things import is_leaving, is_ours, job_of, mark, notes_of, others
+from engines.drivers.kubernetes_things import is_leaving, is_ours, job_of, mark, notes_of, others, remember
 from engines.drivers.kubernetes_watch import watch_pods
 from engines.observation import ContainerSeen, ContainerState, Seen
 from shared import names
@@ -40,7 +40,6 @@ STOP_PATIENCE_S = 60
 FREE_PATIENCE_S = 30
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 "Secrets are listed without their contents."
-KNOWN_PLACES = 10_000
 
 
 def now_ms() -> int:
@@ -225,7 +224,7 @@ class KubernetesDriver:
 
     def _ensure_claim(self, job_id: JobId, size_bytes: int, own: Mapping[str, Any]) -> dict[str, Any]:
         placement = self.settings.place(own)
-        self._remember(job_id, placement.namespace)
+        remember(self._places, job_id, placement.namespace)
         self._guard(placement.namespace)
         body = self._home_body(job_id, size_bytes, placement)
         until = time.monotonic() + FREE_PATIENCE_S
@@ -285,14 +284,9 @@ class KubernetesDriver:
         for namespace in self.settings.namespaces:
             path = f"/api/v1/namespaces/{namespace}/{self.home}/{names.volume_name(job_id)}"
             if self._api.find(path) is not None:
-                self._remember(job_id, namespace)
+                remember(self._places, job_id, namespace)
                 return namespace
         return self.settings.namespaces[0]
-
-    def _remember(self, job_id: JobId, namespace: str) -> None:
-        while len(self._places) >= KNOWN_PLACES:
-            self._places.pop(next(iter(self._places)), None)
-        self._places[job_id] = namespace
 
     def _candidates(self, job_id: JobId) -> tuple[str, ...]:
         known = self._places.get(job_id)

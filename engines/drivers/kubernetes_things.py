@@ -1,14 +1,16 @@
-"""Own reading what a job's Kubernetes objects say: whose they are, what is noted, whether they go; pure."""
+"""Own reading what a job's Kubernetes objects say: whose they are, what is noted; and keeping what was found out of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from engines.drivers.kubernetes_manifests import KEEP
 from shared.names import LABEL_ENGINE, LABEL_JOB, JobId, Phase
 
 Thing = Mapping[str, Any]
+T = TypeVar("T")
+KNOWN_JOBS = 10_000
 
 
 def job_of(thing: Thing) -> JobId:
@@ -41,3 +43,10 @@ def is_leaving(thing: Thing) -> bool:
 def others(pod: Thing) -> list[str]:
     """The finalizers that are not ours."""
     return [each for each in pod["metadata"]["finalizers"] if each != KEEP]
+
+
+def remember(known: dict[JobId, T], job_id: JobId, what: T) -> None:
+    """Keep what was found out of a job, and of no more jobs than can be of use; the earliest goes first."""
+    while len(known) >= KNOWN_JOBS:
+        known.pop(next(iter(known)), None)
+    known[job_id] = what

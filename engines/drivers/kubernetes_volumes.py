@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from engines.drivers.base import Capabilities, Driver, ImageRef, PhaseSpec
-from engines.drivers.kubernetes_driver import KNOWN_PLACES, KubernetesDriver
+from engines.drivers.kubernetes_driver import KubernetesDriver
 from engines.drivers.kubernetes_one_driver import OnePodDriver
 from engines.drivers.kubernetes_settings import CLAIM, EMPTY_DIR
+from engines.drivers.kubernetes_things import remember
 from engines.observation import Seen
 from shared.files.base import Network
 from shared.names import JobId, Phase
@@ -16,9 +17,14 @@ from shared.names import JobId, Phase
 
 def kubernetes_driver(engine: str, connection: Mapping[str, Any], fetch_allow: Iterable[Network] = ()) -> Driver:
     """Make an engine's driver. `connection` names in `volumes` what environments have beside its own `volume`."""
-    if EMPTY_DIR in (connection.get("volume", CLAIM), *connection.get("volumes", ())):
+    if has_one_pod(connection):
         return EitherDriver(engine, connection, tuple(fetch_allow))
     return KubernetesDriver(engine, connection, fetch_allow)
+
+
+def has_one_pod(connection: Mapping[str, Any]) -> bool:
+    """Whether jobs of the engine, or of an environment of it, are one pod."""
+    return EMPTY_DIR in (connection.get("volume", CLAIM), *connection.get("volumes", ()))
 
 
 class EitherDriver:
@@ -108,7 +114,5 @@ class EitherDriver:
         kinds = sorted((self._one, self._three), key=lambda each: each is not self._kind(placement))
         found = next((each for each in kinds if each.has_home(job_id)), None)
         if found is not None:
-            while len(self._known) >= KNOWN_PLACES:
-                self._known.pop(next(iter(self._known)), None)
-            self._known[job_id] = found
+            remember(self._known, job_id, found)
         return found

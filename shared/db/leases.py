@@ -64,7 +64,7 @@ def _released(due_at_ms: Any, error: Any, count: Any) -> dict[Any, Any]:
 
 
 _RELEASE = Statement(
-    lambda job_id, token, due_at_ms, error, count: Job.update(_released(due_at_ms, error, count)).where(
+    lambda job_id, token, due_at_ms: Job.update(_released(due_at_ms, None, 0)).where(
         (Job.job_id == job_id) & (Job.lease_token == token)
     )
 )
@@ -112,6 +112,6 @@ def release(job_id: JobId, token: str, due_at_ms: int, *, error: str | None = No
     """
     with session():
         if error is None:
-            return bool(_RELEASE.write(job_id=job_id, token=token, due_at_ms=due_at_ms, error=None, count=0))
+            return bool(_RELEASE.write(job_id=job_id, token=token, due_at_ms=due_at_ms))
         changes = _released(due_at_ms, error, Job.error_count + 1)
         return bool(Job.update(changes).where((Job.job_id == job_id) & (Job.lease_token == token)).execute())

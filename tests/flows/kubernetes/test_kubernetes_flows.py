@@ -66,27 +66,34 @@ def test_the_example_gives_the_bytes_it_gives_everywhere(site: KubernetesPlace, 
 
 
 def test_many_endings_side_by_side(site: KubernetesPlace) -> None:
-    memory = "open('/data/outputs/before', 'w').write('kept')\nprint('going', flush=True)\nx = bytearray(300 << 20)\n"
     flood = "echo first >/data/outputs/a; while :; do head -c 10000000 /dev/zero >>/data/logs/more; sleep 0.3; done"
-    started = {
-        "fails": site.submit(job(0, "echo half >/data/outputs/part.txt; echo out; sleep 0.2; echo bad >&2; exit 3")),
-        "memory": site.submit(python_job(0, memory, compute={"ram": 0.1})),
-        "time": site.submit(job(0, SLEEPS, compute={"maxDuration": 3})),
-        "disk": site.submit(job(0, flood, compute={"disc": 0.05})),
-        "image": site.submit(job(0, "true", image="127.0.0.1:9/no-such-image:1")),
-        "program": site.submit(job(0, "true", entrypoint="no-such-program $ALGO")),
-        "data": site.submit(job(0, "true", input=[{"index": 0, "files": missing_file(site)}])),
+    found = endings_side_by_side(site, disk=job(0, flood, compute={"disc": 0.05}))
+    assert ending(found["disk"])[::2] == (42, "disk")
+    assert zipfile.ZipFile(io.BytesIO(site.output(found["disk"]))).read("a") == b"first\n"
+
+
+def endings_side_by_side(site: KubernetesPlace, **more: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every ending that both kinds of volume have in common, checked; records by name, those of more jobs too."""
+    memory = "open('/data/outputs/before', 'w').write('kept')\nprint('going', flush=True)\nx = bytearray(300 << 20)\n"
+    wanted = {
+        "fails": job(0, "echo half >/data/outputs/part.txt; echo out; sleep 0.2; echo bad >&2; exit 3"),
+        "memory": python_job(0, memory, compute={"ram": 0.1}),
+        "time": job(0, SLEEPS, compute={"maxDuration": 3}),
+        **more,
+        "image": job(0, "true", image="127.0.0.1:9/no-such-image:1"),
+        "program": job(0, "true", entrypoint="no-such-program $ALGO"),
+        "data": job(0, "true", input=[{"index": 0, "files": missing_file(site)}]),
     }
+    started = {name: site.submit(each) for name, each in wanted.items()}
     found = {name: site.consumer.wait(workflow, 200)[0] for name, workflow in started.items()}
     assert ending(found["fails"]) == (41, 3, None)
     assert site.log(found["fails"]) == "out\nbad\n" and site.output(found["fails"]) == b"half\n"
     assert ending(found["memory"]) == (41, 137, "oom") and site.output(found["memory"]) == b"kept"
     assert ending(found["time"]) == (70, 5, "timeout") and site.log(found["time"]) == "up\nasked\n"
-    assert ending(found["disk"])[::2] == (42, "disk")
-    assert zipfile.ZipFile(io.BytesIO(site.output(found["disk"]))).read("a") == b"first\n"
     assert ending(found["image"]) == (11, None, "error") and "127.0.0.1:9" in site.log(found["image"], "imageLog")
     assert found["program"]["status"] == 41 and "no-such-program" in site.log(found["program"])
     assert ending(found["data"]) == (31, None, "error") and "404" in site.log(found["data"], "configurationLog")
+    return found
 
 
 def missing_file(site: KubernetesPlace) -> dict[str, Any]:

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from shared.names import Phase, volume_name
-from tests.flows.docker.harness import environment, job, python_job, until
+from tests.flows.docker.harness import environment, job, until
 from tests.flows.kubernetes.harness import KubernetesPlace, OnePodPlace, kubernetes_place
 from tests.flows.kubernetes.test_kubernetes_flows import (
     GPUS,
-    SLEEPS,
     ending,
+    endings_side_by_side,
     has_gpus,
-    missing_file,
     test_a_pod_of_ours_that_somebody_deletes_is_started_again,
     test_stopped_while_running_it_is_finished_with_what_there_is,
     test_the_example_gives_the_bytes_it_gives_everywhere,
@@ -49,23 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesPlace]:
 
 
 def test_many_endings_side_by_side(site: KubernetesPlace) -> None:
-    memory = "open('/data/outputs/before', 'w').write('kept')\nprint('going', flush=True)\nx = bytearray(300 << 20)\n"
-    started = {
-        "fails": site.submit(job(0, "echo half >/data/outputs/part.txt; echo out; sleep 0.2; echo bad >&2; exit 3")),
-        "memory": site.submit(python_job(0, memory, compute={"ram": 0.1})),
-        "time": site.submit(job(0, SLEEPS, compute={"maxDuration": 3})),
-        "image": site.submit(job(0, "true", image="127.0.0.1:9/no-such-image:1")),
-        "program": site.submit(job(0, "true", entrypoint="no-such-program $ALGO")),
-        "data": site.submit(job(0, "true", input=[{"index": 0, "files": missing_file(site)}])),
-    }
-    found = {name: site.consumer.wait(workflow, 200)[0] for name, workflow in started.items()}
-    assert ending(found["fails"]) == (41, 3, None)
-    assert site.log(found["fails"]) == "out\nbad\n" and site.output(found["fails"]) == b"half\n"
-    assert ending(found["memory"]) == (41, 137, "oom") and site.output(found["memory"]) == b"kept"
-    assert ending(found["time"]) == (70, 5, "timeout") and site.log(found["time"]) == "up\nasked\n"
-    assert ending(found["image"]) == (11, None, "error") and "127.0.0.1:9" in site.log(found["image"], "imageLog")
-    assert found["program"]["status"] == 41 and "no-such-program" in site.log(found["program"])
-    assert ending(found["data"]) == (31, None, "error") and "404" in site.log(found["data"], "configurationLog")
+    endings_side_by_side(site)
 
 
 def test_one_pod_has_all_and_never_two_of_its_containers_run(site: KubernetesPlace) -> None:
