@@ -1,4 +1,4 @@
-"""Own reading what a job's Kubernetes objects say: whose they are, what is noted; and keeping what was found out of it."""
+"""Own reading what a job's Kubernetes objects say, and keeping what was found out of a job."""
 
 from __future__ import annotations
 
