@@ -143,8 +143,8 @@ def match(path: str, method: str = "") -> str:
 
 
 def proxy(modules: Iterable[str], found: list[Route]) -> str:
-    """nginx before the Services. Each is named twice: a connection to a pod just gone is tried once more."""
-    servers = {module: [f"{name_of(module)}:{PORT} max_fails=0"] * 2 for module in modules if module not in INSIDE}
+    """nginx before the Services. Each is named three times: a connection to a pod just gone is tried again."""
+    servers = {module: [f"{name_of(module)}:{PORT} max_fails=0"] * 3 for module in modules if module not in INSIDE}
     temporary = "".join(
         f"    {kind}_temp_path /tmp/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )

@@ -15,3 +15,4 @@ control_socket_disable = True  # one path for a user: two handlers would take ea
 keepalive = 75  # longer than the proxy keeps its own, so that the proxy closes first
 timeout = 60  # a heartbeat for threads: no request is cut off by it
 graceful_timeout = 5
+limit_request_line = 8190  # as much as nginx takes, so that it is nginx who says no, in JSON

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from infra.routing import ROOT, Route, by_path
-from shared.errors import Unavailable
+from shared.errors import InvalidRequest, MethodNotAllowed, PayloadTooLarge, Unavailable
 from shared.strict_json import dumps
+from shared.web import JSON_BYTES
 from shared.web.errors import problem
 
 HEAD = """\
@@ -29,27 +32,75 @@ TAIL = """\
 
     server {
         listen 8080;
-        client_max_body_size 0;           # every handler has its own limit, and answers in JSON
+        client_max_body_size MOST;        # a JSON body's, read whole before a handler is asked: who stalls, stalls here
+        client_body_buffer_size 64k;
+        large_client_header_buffers 4 8k;
         proxy_http_version 1.1;
-        proxy_request_buffering off;      # results are streamed through, up and down
         proxy_buffering off;
+        proxy_connect_timeout 3s;         # a machine just lost says nothing: the next is tried
         proxy_read_timeout 3600s;         # logs and events stay open
         proxy_send_timeout 3600s;
+        proxy_next_upstream error timeout;
         proxy_set_header Host $http_host;
         proxy_set_header Connection "";
         proxy_set_header X-Forwarded-For $remote_addr;
-        error_page 502 504 =503 @away;    # a handler that is not there is told of in JSON as well
-        location @away {
-            internal;
-            default_type application/json;
-            add_header Retry-After 5 always;
-            add_header Access-Control-Allow-Origin * always;
-            return 503 'AWAY';
+        proxy_intercept_errors on;        # of these statuses alone which an error_page beside proxy_pass names
+        recursive_error_pages on;
+
+        # 421: where an ended handler was, another is already; nothing was done, so whatever was sent is sent again.
+        location / {
+            error_page 413 @too_large;
+            error_page 421 = @again;
+            error_page 502 504 =503 @away;
+            proxy_pass http://$handler;
         }
-        location / { proxy_pass http://$handler; }
+        location @again {
+            error_page 421 = @once_more;
+            error_page 502 504 =503 @away;
+            proxy_pass http://$handler;
+        }
+        location @once_more {
+            error_page 421 502 504 =503 @away;
+            proxy_pass http://$handler;
+        }
+STREAMED
+        # What nginx itself has to say is told in JSON as well.
+        error_page 400 /nginx/400;
+        error_page 405 /nginx/405;
+        error_page 414 /nginx/414;
+        error_page 494 =431 /nginx/431;
+TOLD
     }
 }
 """
+
+STREAM = """\
+        location = PATH { # bytes are streamed through, however many; the handler has its own limit
+            client_max_body_size 0;
+            proxy_request_buffering off;
+            error_page 421 502 504 =503 @away;
+            proxy_pass http://$handler;
+        }
+"""
+
+SAID = """\
+        location WHERE {
+            default_type application/json;
+            add_header Access-Control-Allow-Origin * always;MORE
+            return STATUS 'BODY';
+        }
+"""
+
+AWAY = problem(Unavailable("This part of the node cannot be reached just now; try again shortly."))
+LARGE = problem(PayloadTooLarge(f"The body is larger than this call takes, at most {JSON_BYTES} bytes."))
+"Handlers say so too, of less."
+UNREAD = (
+    problem(InvalidRequest("The request cannot be read as HTTP.")),
+    problem(MethodNotAllowed("No method of that name is served here.")),
+    {"status": 414, "code": "uri_too_long", "title": "Too long", "detail": "Address and query are longer than 8 KiB."},
+    {"status": 431, "code": "headers_too_large", "title": "Too large", "detail": "A header is larger than 8 KiB."},
+)  # fmt: skip
+"What no handler gets to see."
 
 
 def configuration(found: list[Route], servers: Mapping[str, Sequence[str]], everywhere: str = "") -> str:
@@ -65,13 +116,22 @@ def configuration(found: list[Route], servers: Mapping[str, Sequence[str]], ever
     for module, addresses in servers.items():
         listed = " ".join(f"server {address};" for address in addresses)
         lines.append(f"    upstream {module} {{ {listed} keepalive 16; }}")
-    return HEAD.replace("GLOBAL", everywhere) + "\n".join([*lines, TAIL.replace("AWAY", away())])
+    streamed = "".join(STREAM.replace("PATH", route.path) for route in reached if route.takes_bytes)
+    tail = TAIL.replace("MOST", str(JSON_BYTES)).replace("STREAMED\n", streamed).replace("TOLD\n", told())
+    return HEAD.replace("GLOBAL", everywhere) + "\n".join([*lines, tail])
 
 
-def away() -> str:
-    """What is answered for a handler that cannot be reached."""
-    error = Unavailable("This part of the node cannot be reached just now; try again shortly.")
-    return dumps(problem(error)).decode()
+def told() -> str:
+    """What nginx answers by itself: for a handler that cannot be reached, and for what never gets to one."""
+    found = said("@away", AWAY, "\n            add_header Retry-After 5 always;") + said("@too_large", LARGE)
+    return found + "".join(said(f"= /nginx/{each['status']}", each) for each in UNREAD)
+
+
+def said(where: str, body: Mapping[str, Any], more: str = "") -> str:
+    """One answer, as any handler's error looks."""
+    text = dumps({"error": body["detail"], **body}).decode()
+    given = {"WHERE": where, "MORE": more, "STATUS": str(body["status"]), "BODY": text}
+    return re.sub("WHERE|MORE|STATUS|BODY", lambda found: given[found[0]], SAID)
 
 
 def key(route: Route) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.web import Command
+from shared.web import Command, Takes
 
 INFRA = Path(__file__).parent
 HANDLERS = INFRA.parent / "handlers"
@@ -28,6 +28,8 @@ class Route:
     method: str
     path: str
     module: str
+    takes_bytes: bool
+    "Its body is of any kind and length: a proxy keeps none of it."
 
     @property
     def pattern(self) -> str:
@@ -44,7 +46,11 @@ def commands() -> list[tuple[str, Command]]:
 
 def routes(declared: Iterable[tuple[str, Command]]) -> list[Route]:
     """Every route there is."""
-    found = [Route(command.method, path, module) for module, command in declared for path in command.paths]
+    found = [
+        Route(command.method, path, module, command.takes is Takes.BYTES)
+        for module, command in declared
+        for path in command.paths
+    ]
     return sorted(found, key=lambda route: (route.path, route.method))
 
 

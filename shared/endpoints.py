@@ -1,6 +1,7 @@
-"""Own the names under which the root document advertises services (wire §3); clients find their paths by them.
+"""Own the names under which the root document advertises services (wire §3), and which routes the node has at all.
 
-Only what is built is listed. The bucket routes with an id in their path never are: clients would use it literally.
+Clients find their paths by those names; a process tells by the routes what another of the node's serves. Only what is
+built is listed. The bucket routes with an id in their path never are: clients would use it literally.
 """
 
 from __future__ import annotations
@@ -26,6 +27,21 @@ SERVICE_ENDPOINTS: dict[str, tuple[str, str]] = {
     "logs": ("POST", "/logs"),
 }
 
+ROUTES: frozenset[tuple[str, str]] = frozenset(SERVICE_ENDPOINTS.values()) | {
+    ("GET", "/"),
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
+    ("GET", "/api/services/status"),
+    ("GET", "/api/services/jobs/{job}"),
+    ("POST", "/log/{id}"),
+    ("POST", "/api/services/c2dJobProvision"),
+    ("POST", "/api/services/c2dJobStatusUpdate"),
+    ("POST", "/api/services/c2dJobPublishResult"),
+}
+"""Every method and path that a proxy leads to some process of the node; `/metrics` is not: no route leads there."""
+
 NOT_BUILT = frozenset(
     {
         "stopJob", "download", "decryptDDO", "getDDO", "query", "detailedStatus",
@@ -41,3 +57,16 @@ NOT_BUILT = frozenset(
 
 NOT_BUILT_ROUTES = frozenset({("DELETE", "/api/services/compute")})
 "Methods of the field's nodes that this one does not have, at paths it does have."
+
+
+def is_routed(path: str, method: str = "") -> bool:
+    """Whether the node has such a path, or that very method at it, whichever of its processes serves it."""
+    return any(method in ("", verb) and _means(route, path) for verb, route in ROUTES)
+
+
+def _means(route: str, path: str) -> bool:
+    """Whether a path is a route's: the same parts, a parameter being any part that is not empty."""
+    wanted, given = route.split("/"), path.split("/")
+    return len(wanted) == len(given) and all(
+        here == there or (here.startswith("{") and there) for here, there in zip(wanted, given, strict=True)
+    )

@@ -13,6 +13,7 @@ C2DError
 │   ├── RangeNotSatisfiable 416
 │   └── TooManyRequests    429
 ├── Unavailable            503  try again: database, storage, engine out of reach
+├── Misdirected            421  try again: another process of the node serves it; nothing was done
 ├── JobError                    ends the job, with a reason for its owner
 └── SettingsError               a wrong setting stops the start
 """
@@ -103,6 +104,15 @@ class Unavailable(C2DError):
     """Out of reach now; the same call may succeed later. "Could not look" is never "not there"."""
 
     status, code, title = 503, "unavailable", "Temporarily unavailable"
+
+
+class Misdirected(C2DError):
+    """The node has this route, and another of its processes serves it: whoever sent it here may send it again at once.
+
+    Not 404, which clients take for "no such workflow"; not 503, after which something may have been done.
+    """
+
+    status, code, title = 421, "misdirected", "Served by another process"
 
 
 class JobError(C2DError):

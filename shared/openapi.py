@@ -58,7 +58,7 @@ def document(entries: Iterable[Entry]) -> dict[str, Any]:
             "title": "Compute-to-data node",
             "version": version("c2d-node"),
             "description": "Data stays where it is, algorithms come to it. Every command can also be sent to "
-            "/directCommand by its name.",
+            "/directCommand by its name. 421 `misdirected`: another process serves it, nothing was done; ask again.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],

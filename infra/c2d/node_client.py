@@ -150,7 +150,7 @@ class NodeClient:
 def retry_after_s(response: Response) -> float | None:
     """How long a busy node asks us to wait; null where it does not."""
     after = response.headers.get("Retry-After", "")
-    return float(after) if response.status in (429, 503) and after.isdigit() else None
+    return float(after) if response.status in (421, 429, 503) and after.isdigit() else None
 
 
 def short_cause(error: Exception) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 import falcon
 
-from shared.endpoints import NOT_BUILT_ROUTES
-from shared.errors import C2DError, MethodNotAllowed, NotAvailable
+from shared.endpoints import NOT_BUILT_ROUTES, is_routed
+from shared.errors import C2DError, MethodNotAllowed, Misdirected, NotAvailable
 from shared.strict_json import dumps
 
 LOG = logging.getLogger(__name__)
@@ -38,8 +38,16 @@ def problem(error: C2DError) -> dict[str, Any]:
 
 
 def not_built(req: falcon.Request, resp: falcon.Response, **_: str) -> None:
-    """Answer every route that this process does not serve."""
+    """Answer every route that this process does not serve: the node's others are not "no such thing"."""
+    if is_routed(req.path):
+        raise _misdirected(req)
     raise NotAvailable(f"{req.method} {req.path[:200]} is not available on this node.")
+
+
+def _misdirected(req: falcon.Request) -> Misdirected:
+    """Where an ended process was, another may be before every proxy has heard of it."""
+    detail = f"Another process of this node serves {req.method} {req.path[:200]}; nothing was done. Try again."
+    return Misdirected(detail, retry_after_s=1)
 
 
 def _on_ours(req: falcon.Request, resp: falcon.Response, error: C2DError, params: dict[str, Any]) -> None:
@@ -56,6 +64,8 @@ def _on_ours(req: falcon.Request, resp: falcon.Response, error: C2DError, params
 def _on_method(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPMethodNotAllowed, params: Any) -> None:
     if (req.method, req.path) in NOT_BUILT_ROUTES:
         return _on_ours(req, resp, NotAvailable(f"{req.method} {req.path} is not available on this node."), params)
+    if is_routed(req.path, req.method):
+        return _on_ours(req, resp, _misdirected(req), params)
     _on_ours(req, resp, MethodNotAllowed(f"{req.method} is not served at {req.path[:200]}."), params)
     for name, value in dict(error.headers or {}).items():
         resp.set_header(name, value)

@@ -199,8 +199,8 @@ def test_the_pods_own_door_serves_their_commands_and_nothing_else(api: Api, job:
     door = TestClient(all_in_one.create_pod_app(api.services))
     headers = pod_headers("c2dJobProvision", job["jobId"], b"{}", job_key(job["jobId"]))
     assert door.simulate_post("/api/services/c2dJobProvision", body=b"{}", headers=headers).status_code == 200
-    for path in ("/", "/api/services/compute", "/metrics", "/directCommand"):
-        assert door.simulate_get(path).status_code == 404
+    for path, status in (("/", 421), ("/api/services/compute", 421), ("/metrics", 404), ("/directCommand", 421)):
+        assert door.simulate_get(path).status_code == status
     assert door.simulate_get("/healthz").json == {"status": "ok"}
 
 
