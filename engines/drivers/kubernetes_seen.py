@@ -28,6 +28,8 @@ BY_SIGNAL = frozenset({137, 143})
 OPEN_GATE = "the cluster's network did not keep the algorithm from reaching it; its operator has to look at that"
 STUCK_MS = 60_000
 "A node that has not ended a deleted pod so long after its grace is not there any more."
+TELLS_MS = 30_000
+"A node may send that a pod has failed before how its container ended; the end follows."
 NO_IMAGE = "ended::by-its-engine"
 "No image's name: a node that is given it ends the container it has, and can start no other."
 OWN_LIMITS = ("ephemeral", "emptydir")
@@ -87,7 +89,7 @@ def waiting(pod: Pod, waits: Mapping[str, Any], now_ms: int, pending_s: int) -> 
 def is_over(pod: Pod, state: Mapping[str, Any], now_ms: int) -> bool:
     """Whether nothing of a pod runs any more though no end of its container is told."""
     if pod["status"].get("phase") in ("Failed", "Succeeded"):
-        return True
+        return not is_end_on_its_way(pod, state, now_ms)
     if (state.get("waiting") or {}).get("reason") == "InvalidImageName" and was_told_to_end(pod):
         return True
     leaves_at_ms = time_ms(pod["metadata"].get("deletionTimestamp"))
@@ -95,6 +97,20 @@ def is_over(pod: Pod, state: Mapping[str, Any], now_ms: int) -> bool:
         return False
     was_let_go = pod["metadata"].get("deletionGracePeriodSeconds") == 0 and "running" not in state
     return not pod["spec"].get("nodeName") or was_let_go or now_ms > leaves_at_ms + STUCK_MS
+
+
+def is_end_on_its_way(pod: Pod, state: Mapping[str, Any], now_ms: int) -> bool:
+    """Whether a node that says both that the pod is over and that its container runs will still tell how that ended.
+
+    A lost pod's node tells nothing more. A node of before 1.22 leaves the container out, and never tells.
+    """
+    if "running" not in state or is_lost(pod, None):
+        return False
+    conditions = pod["status"].get("conditions") or ()
+    over_at = [
+        each["lastTransitionTime"] for each in conditions if each["type"] == "Ready" and each["status"] == "False"
+    ]
+    return any(now_ms < (time_ms(each) or 0) + TELLS_MS for each in over_at)
 
 
 def was_told_to_end(pod: Pod) -> bool:

@@ -42,6 +42,11 @@ def unscheduled(message: str, reason: str = "Unschedulable") -> dict[str, Any]:
     return pod(spec={"nodeName": None}, status={"phase": "Pending", "conditions": [condition]})
 
 
+def not_ready(since: str) -> dict[str, Any]:
+    """What a node says of a pod that is over, whatever it says of the container."""
+    return {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": since}]}
+
+
 def ended(code: int | None, **more: Any) -> ContainerSeen:
     return ContainerSeen(EXITED, code, started_at_ms=AT_MS, finished_at_ms=LATER_MS, **more)
 
@@ -124,6 +129,21 @@ SAID: list[tuple[str, dict[str, Any], ContainerSeen]] = [
         "the cluster's own bound ended it",
         pod(RUNS, spec={"activeDeadlineSeconds": 10}, status=OVER),
         ContainerSeen(EXITED, started_at_ms=AT_MS, finished_at_ms=LATER_MS),
+    ),
+    (
+        "it is over, and how it ended is still on its way",
+        pod(RUNS, spec={"activeDeadlineSeconds": 1}, status=OVER | not_ready("2023-11-14T22:13:00Z")),
+        ContainerSeen(RUNNING, started_at_ms=AT_MS),
+    ),
+    (
+        "it is over, and its node never told how it ended",
+        pod(RUNS, spec={"activeDeadlineSeconds": 10}, status=OVER | not_ready("2023-11-14T22:12:40Z")),
+        ContainerSeen(EXITED, started_at_ms=AT_MS, finished_at_ms=LATER_MS),
+    ),
+    (
+        "its node shut down a moment ago",
+        pod(RUNS, status=SHUT_DOWN | not_ready(LATER)),
+        ContainerSeen(EXITED, was_killed=True, started_at_ms=AT_MS),
     ),
     ("nobody knows its end", pod(end(137, "ContainerStatusUnknown"), status=SHUT_DOWN), ended(None, was_killed=True)),
     (
