@@ -51,22 +51,27 @@ x-environment: &environment
 x-handler-environment: &handler-environment
   <<: *environment
   C2D_SECRETS_KEY: ${C2D_SECRETS_KEY:?}
-x-node: &node
-  image: c2d/node
+x-kept: &kept # logs do not fill the disk
   restart: unless-stopped
+  logging: {driver: json-file, options: {max-size: 10m, max-file: "5"}}
+x-node: &node
+  <<: *kept
+  image: c2d/node
   depends_on: {migrate: {condition: service_completed_successfully}}
-x-handler: &handler
+x-held: &held
   <<: *node
-  volumes: ["sockets:/run/c2d"]
   read_only: true
   tmpfs: ["/tmp"]
   cap_drop: ["ALL"]
   security_opt: ["no-new-privileges:true"]
+x-handler: &handler
+  <<: *held
+  volumes: ["sockets:/run/c2d"]
 
 services:
   database:
+    <<: *kept
     image: postgres:17
-    restart: unless-stopped
     environment: {POSTGRES_USER: c2d, POSTGRES_DB: c2d, POSTGRES_PASSWORD: "${POSTGRES_PASSWORD:?}"}
     volumes: ["database:/var/lib/postgresql/data"]
     healthcheck: {test: ["CMD-SHELL", "pg_isready -U c2d"], interval: 2s, retries: 30}
@@ -76,8 +81,8 @@ services:
     environment: *handler-environment
     depends_on: {database: {condition: service_healthy}}
   proxy:
+    <<: *kept
     image: nginx:stable
-    restart: unless-stopped
     ports: ["${C2D_PORT:-8080}:8080"]
     volumes: ["./nginx.conf:/etc/nginx/nginx.conf:ro", "sockets:/run/c2d"]
   passes:
@@ -86,7 +91,7 @@ services:
     environment: {<<: *environment, C2D_PRIVATE_KEY: "${C2D_PRIVATE_KEY:?}"}
     volumes: ["/var/run/docker.sock:/var/run/docker.sock"]
   settlement:
-    <<: *node
+    <<: *held
     command: ["python", "-m", "engines.run_settlement", "--watch"]
     environment: {<<: *environment, C2D_PRIVATE_KEY: "${C2D_PRIVATE_KEY:?}"}
 HANDLERS

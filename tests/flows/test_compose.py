@@ -29,7 +29,7 @@ from tests.services.node import Consumer, free_port
 from tests.services.postgres import find_binaries
 
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.full,
     pytest.mark.timeout(600),
     needs("docker", "compose", "postgres", "s3", "proxy"),
 ]
@@ -120,7 +120,8 @@ def composed(folder: Path, address: str) -> Iterator[Composed]:
     built_image("pod")
     moto, url = start_moto_server(address), f"http://{address}:{port}"
     settings = {
-        **os.environ, **CREDENTIALS, "C2D_PRIVATE_KEY": key.hex(), "POSTGRES_PASSWORD": secrets.token_hex(8),
+        **os.environ, **CREDENTIALS, "COMPOSE_HTTP_TIMEOUT": str(LIMIT_S),
+        "C2D_PRIVATE_KEY": key.hex(), "POSTGRES_PASSWORD": secrets.token_hex(8),
         "C2D_SECRETS_KEY": NodeKeys.from_private_key(key).secrets_key, "C2D_POD_API_URL": url, "C2D_PORT": str(port),
         "C2D_STORAGE_URL": moto.storage_url(moto.make_bucket()), "C2D_FETCH_ALLOW": f"{address}/32",
     }  # fmt: skip
