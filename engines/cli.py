@@ -6,7 +6,6 @@ Exit code 0: done. 1: the engine or the database was out of reach. 2: a wrong se
 from __future__ import annotations
 
 import argparse
-import signal
 import time
 from collections.abc import Sequence
 
@@ -15,7 +14,9 @@ from engines.context import Context
 from engines.crew import Crew
 from engines.exit_codes import exit_code
 from engines.housekeeping import keep_house
+from engines.pulse import Pulse, add_pulse
 from engines.reconcile import reconcile_once
+from engines.signals import when_told_to_end
 from engines.watching import Bell, watch
 
 
@@ -23,8 +24,7 @@ def run(kind: str, driver_of: DriverOf, arguments: Sequence[str] | None = None) 
     """Run an engine's passes as the command line says; the exit code."""
     options = _parse(kind, arguments)
     bell = Bell()
-    signal.signal(signal.SIGTERM, bell.stop)
-    signal.signal(signal.SIGINT, bell.stop)
+    when_told_to_end(bell.stop)
 
     def work() -> None:
         context = wait_for_engine(options.engine, kind, driver_of, is_patient=options.watch, has_ended=bell.has_ended)
@@ -32,7 +32,7 @@ def run(kind: str, driver_of: DriverOf, arguments: Sequence[str] | None = None) 
             return
         if options.watch or options.seconds:
             until = time.monotonic() + options.seconds if options.seconds else None
-            watch(context, bell, until)
+            watch(context, bell, until, Pulse(options.pulse))
         else:
             _once(context)
 
@@ -45,6 +45,7 @@ def _parse(kind: str, arguments: Sequence[str] | None) -> argparse.Namespace:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="keep passing until the time is up")
     how.add_argument("--watch", action="store_true", help="keep passing, woken by engine and database")
+    add_pulse(parser)
     return parser.parse_args(arguments)
 
 

@@ -60,10 +60,12 @@ class Crew:
 
         return (self._slow if is_slow else self._fast).submit(run)
 
-    def close(self) -> None:
-        """Wait for what is being carried; take nothing new."""
-        self._fast.shutdown()
-        self._slow.shutdown()
+    def close(self, has_ended: Callable[[], bool] = lambda: False) -> None:
+        """Take nothing new, and wait for what is being carried; not once `has_ended`."""
+        self._fast.shutdown(wait=False)
+        self._slow.shutdown(wait=False)
+        while self._held and not has_ended():
+            time.sleep(0.02)
         self._stopped.set()
 
     def let_go(self, patience_s: float = 0.5) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from engines.context import Context
 from engines.engine_row import beat, check_daemon
@@ -22,10 +22,14 @@ LEASE_MS = 10 * MINUTE_MS
 Duty = Callable[[Context], object]
 
 
-def duties(context: Context) -> dict[str, tuple[int, Duty]]:
+def quick_duties(context: Context) -> dict[str, tuple[int, Duty]]:
     """Name → (every so many milliseconds, what to do). Names with the engine's are per engine, others the node's."""
+    return {f"beat:{context.name}": (5_000, _beat)}
+
+
+def slow_duties(context: Context) -> dict[str, tuple[int, Duty]]:
+    """The same of what may take minutes, where there is much to remove or the store is slow."""
     return {
-        f"beat:{context.name}": (5_000, _beat),
         f"orphans:{context.name}": (MINUTE_MS, remove_orphans),
         "expiry": (MINUTE_MS, expire_results),
         "storage": (60 * MINUTE_MS, sweep_storage),
@@ -33,13 +37,16 @@ def duties(context: Context) -> dict[str, tuple[int, Duty]]:
     }
 
 
-def keep_house(context: Context) -> list[str]:
-    """Do what is due; a duty that fails is logged and tried again at its next time. Returns what was done."""
+def keep_house(context: Context, chosen: Mapping[str, tuple[int, Duty]] | None = None) -> list[str]:
+    """Do what is due, of the chosen duties or of all; one that fails is logged and tried again at its next time.
+
+    Returns what was done. Raises: Unavailable.
+    """
     done = []
     now_ms = context.now_ms()
-    all_duties = duties(context)
-    for name in due_duties(all_duties, now_ms):
-        every_ms, duty = all_duties[name]
+    wanted = quick_duties(context) | slow_duties(context) if chosen is None else chosen
+    for name in due_duties(wanted, now_ms):
+        every_ms, duty = wanted[name]
         token = new_token()
         if not take_duty(name, token, now_ms, LEASE_MS):
             continue

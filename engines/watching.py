@@ -8,7 +8,8 @@ import time
 
 from engines.context import Context
 from engines.crew import Crew
-from engines.housekeeping import keep_house
+from engines.housekeeping import keep_house, quick_duties, slow_duties
+from engines.pulse import Pulse
 from engines.reconcile import reconcile_once
 from shared.db import jobs
 from shared.db.watch import DatabaseWatch
@@ -61,8 +62,11 @@ class Bell:
         return woken
 
 
-def watch(context: Context, bell: Bell, until: float | None = None) -> None:
-    """Pass whenever something happened, until told to stop or the time is up; what is under way is finished first."""
+def watch(context: Context, bell: Bell, until: float | None = None, pulse: Pulse | None = None) -> None:
+    """Pass whenever something happened, until told to stop or the time is up.
+
+    When its time is up, what is under way is finished first; told to stop, also then, it is given back.
+    """
     crew = Crew()
     _start_listening(context, bell)
     timeout_s = 0.0
@@ -72,19 +76,21 @@ def watch(context: Context, bell: Bell, until: float | None = None) -> None:
         except Unavailable as error:
             log.warning("a pass waits", fields={"engine": context.name, "cause": error.detail})
             timeout_s = 2.0
+        if pulse is not None:
+            pulse.beat()
         if until is not None:
             timeout_s = max(0.0, min(timeout_s, until - time.monotonic()))
-    if until is None or bell.is_stopped:
+    crew.close(lambda: bell.is_stopped)
+    if bell.is_stopped:
         crew.let_go()
         os._exit(0)  # threads deep in a pull or a stop are not waited for: rows and the outside tell the next pass all
-    crew.close()
 
 
 def _pass(context: Context, crew: Crew, bell: Bell, timeout_s: float) -> float:
     """Wait, then pass; how long to wait for the next."""
     for job_id in bell.wait(timeout_s):
         jobs.wake(job_id, context.now_ms())
-    keep_house(context)
+    keep_house(context, quick_duties(context))
     report = reconcile_once(context, crew, is_waiting=False)
     if report.leased or report.is_behind:
         return BREATH_S
@@ -93,9 +99,19 @@ def _pass(context: Context, crew: Crew, bell: Bell, timeout_s: float) -> float:
 
 
 def _start_listening(context: Context, bell: Bell) -> None:
-    """Two threads that only ring: one hears commits, one the engine."""
+    """Two threads that only ring: one hears commits, one the engine. A third keeps house: that may take long."""
     threading.Thread(target=_hear_commits, args=(bell,), name="commits", daemon=True).start()
     threading.Thread(target=_hear_engine, args=(context, bell), name="engine", daemon=True).start()
+    threading.Thread(target=_keep_house, args=(context, bell), name="house", daemon=True).start()
+
+
+def _keep_house(context: Context, bell: Bell) -> None:
+    while not bell.is_stopped:
+        try:
+            keep_house(context, slow_duties(context))
+        except Unavailable as error:
+            log.warning("the house waits", fields={"engine": context.name, "cause": error.detail})
+        time.sleep(IDLE_S)
 
 
 def _hear_commits(bell: Bell) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import threading
 import time
 from collections.abc import Sequence
 
 from engines.exit_codes import exit_code
+from engines.pulse import Pulse, add_pulse
 from engines.settlement.passes import settle_all
 from engines.settlement.till import Till, rules_of
 from engines.settlement.watching import keep_settling
+from engines.signals import when_told_to_end
 from shared import logs
 from shared.addresses import address_of
 from shared.db import slot_views
@@ -27,15 +28,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Settle as the command line says; the exit code."""
     options = _parse(arguments)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    when_told_to_end(stop.set)
 
     def work() -> None:
         tills = compose(is_patient=options.watch, stop=stop)
         if options.trust_nonce:
             _trust(tills)
         elif options.watch or options.seconds:
-            keep_settling(tills, stop, time.monotonic() + options.seconds if options.seconds else None)
+            until = time.monotonic() + options.seconds if options.seconds else None
+            keep_settling(tills, stop, until, Pulse(options.pulse))
         else:
             for till in tills:
                 settle_all(till)
@@ -87,4 +88,5 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="go on with a key that somebody else has used, from the chain's nonce on; after you have found out who",
     )
+    add_pulse(parser)
     return parser.parse_args(arguments)

@@ -1,6 +1,7 @@
 """What a process of passes is, on an engine in memory: `python -m tests.engines.memory_passes FOLDER MODE …`.
 
-MODE: `good`; `down`, an engine that does not answer; `slow`, images that take for ever.
+MODE: `good`; `down`, an engine that does not answer; `slow`, images that take for ever; `house`, a look for what was
+lost that takes for ever.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from engines.cli import run
@@ -30,11 +32,22 @@ class Slow(MemoryDriver):
         return image.reference
 
 
+class House(MemoryDriver):
+    """An engine with more things than can be listed."""
+
+    def list_jobs(self) -> Mapping[JobId, int]:
+        """Begin, and never end."""
+        threading.Event().wait()
+        return {}
+
+
+KINDS = {"slow": Slow, "house": House}
+
+
 def driver_of(engine: str, connection: dict[str, Any], fetch_allow: tuple[Any, ...]) -> Driver:
     """An engine in memory, as the mode says."""
     world = World(is_down=MODE == "down")
-    kind = Slow if MODE == "slow" else MemoryDriver
-    return kind(engine, world, lambda spec: Script(exit_code=None), now_ms)
+    return KINDS.get(MODE, MemoryDriver)(engine, world, lambda spec: Script(exit_code=None), now_ms)
 
 
 if __name__ == "__main__":

@@ -149,6 +149,41 @@ def test_told_to_end_it_gives_back_what_it_holds(
     assert row.due_at_ms <= time.time() * 1000
 
 
+def test_told_to_end_when_its_time_is_up_it_gives_back_what_it_still_holds(
+    environ: dict[str, str], started: list[subprocess.Popen[str]]
+) -> None:
+    assert ended(environ, "good").returncode == 0  # writes what the engine offers
+    (job_id,) = submit()
+    process = start(started, environ, "slow", "--for", "1")
+    until(lambda: is_held(job_id), "the pull")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(3)
+    assert stop(process) < ENDS_WITHIN_S
+    with session():
+        assert Job.get_by_id(job_id).lease_token is None
+
+
+def test_a_duty_without_end_keeps_neither_jobs_nor_the_end_waiting(
+    environ: dict[str, str], started: list[subprocess.Popen[str]]
+) -> None:
+    process = start(started, environ, "house", "--watch")
+    until(lambda: has_engine(), "the engine's row")
+    (job_id,) = submit()
+    until(lambda: status(job_id) == "provisioning", "the job's start")
+    assert stop(process) < ENDS_WITHIN_S
+    assert process.returncode == 0
+
+
+def test_a_watch_shows_that_it_goes_round(
+    environ: dict[str, str], started: list[subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    pulse = tmp_path / "pulse"
+    start(started, environ, "good", "--watch", "--pulse", str(pulse))
+    until(pulse.exists, "the first turn")
+    os.utime(pulse, (0, 0))
+    until(lambda: pulse.stat().st_mtime > 0, "another turn")
+
+
 def test_a_watch_that_waits_for_its_engine_ends_at_once(
     environ: dict[str, str], started: list[subprocess.Popen[str]]
 ) -> None:

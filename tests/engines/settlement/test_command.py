@@ -57,10 +57,12 @@ def test_a_chain_out_of_reach_is_told_of_without_its_address(quick_database: str
 
 
 def test_watching_ends_when_it_is_told_to(quick_database: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "engines.run_settlement", "--watch"]
+    pulse = tmp_path / "pulse"
+    command = [sys.executable, "-m", "engines.run_settlement", "--watch", "--pulse", str(pulse)]
     process = subprocess.Popen(command, env=environment(tmp_path), stderr=subprocess.PIPE)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(3)
+    assert pulse.exists()
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, b"")
