@@ -23,6 +23,7 @@ from engines.drivers.kubernetes_meter import Meter
 from engines.drivers.kubernetes_network import policies
 from engines.drivers.kubernetes_seen import has_ended, is_lost, pod_seen, time_ms
 from engines.drivers.kubernetes_settings import KubernetesSettings, Placement
+from engines.drivers.kubernetes_storage import StorageClasses
 from engines.drivers.kubernetes_things import is_leaving, is_ours, job_of, mark, notes_of, others, remember
 from engines.drivers.kubernetes_watch import watch_pods
 from engines.observation import ContainerSeen, ContainerState, Seen
@@ -63,6 +64,7 @@ class KubernetesDriver:
         self._api = connect(connection)
         self._images = KubernetesImages(self._api, self.settings, allowed)
         self._meter = Meter(self._api, self.settings)
+        self._classes = StorageClasses(self._api)
         self._engine = engine
         self._places: dict[JobId, str] = {}
         self._guarded: set[str] = set()
@@ -119,7 +121,7 @@ class KubernetesDriver:
             return
         if mark(STARTED, spec.phase) in notes_of(claim):
             return
-        pod = manifests.owned(manifests.phase_pod(spec, self.settings), claim)
+        pod = manifests.owned(self.manifest(spec), claim)
         self._api.create(self._path(spec.job_id, "pods"), pod)
         if spec.phase is Phase.RUN:  # should even the finalizer be taken off by force, it is not run twice
             self._annotate(spec.job_id, {mark(STARTED, spec.phase): "yes"})
@@ -220,7 +222,9 @@ class KubernetesDriver:
 
     def manifest(self, spec: PhaseSpec) -> dict[str, Any]:
         """The pod; what is secret is only referred to."""
-        return manifests.phase_pod(spec, self.settings)
+        storage_class = self.settings.place(spec.placement).storage_class
+        is_first = spec.phase is Phase.PROVISION and self._classes.is_bound_late(storage_class)
+        return manifests.phase_pod(spec, self.settings, places_volume=is_first)
 
     def _ensure_claim(self, job_id: JobId, size_bytes: int, own: Mapping[str, Any]) -> dict[str, Any]:
         placement = self.settings.place(own)

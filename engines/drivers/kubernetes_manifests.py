@@ -15,6 +15,7 @@ from typing import Any
 from engines.drivers import registries
 from engines.drivers.base import PhaseSpec
 from engines.drivers.kubernetes_settings import KubernetesSettings, Placement
+from engines.drivers.kubernetes_words import number
 from engines.drivers.manifests import DATA_DIR, WRITABLE_HOME
 from shared import names
 from shared.names import JobId, Phase
@@ -108,8 +109,8 @@ def pull_secret(job_id: JobId, engine: str, reference: str, login: Mapping[str, 
     }
 
 
-def phase_pod(spec: PhaseSpec, settings: KubernetesSettings) -> dict[str, Any]:
-    """The pod of one phase of a job."""
+def phase_pod(spec: PhaseSpec, settings: KubernetesSettings, *, places_volume: bool = False) -> dict[str, Any]:
+    """The pod of one phase of a job. `places_volume`: where it runs, the algorithm has to run after it."""
     placement = settings.place(spec.placement)
     user = spec.acts_for or spec.user or USER
     body = pod_body(placement, user)
@@ -119,6 +120,8 @@ def phase_pod(spec: PhaseSpec, settings: KubernetesSettings) -> dict[str, Any]:
         body["activeDeadlineSeconds"] = spec.max_seconds + settings.slack_s
     body["volumes"] = [data_volume(spec.job_id)]
     body["containers"] = [container(spec, user)]
+    if places_volume and not placement.queue:  # a queue alone says when an algorithm's share is had
+        body["containers"][0]["resources"] = room_for_all(spec)
     if settings.has_gate and spec.phase is Phase.RUN and spec.network is None:
         body["initContainers"] = [gate(settings)]
     about = metadata(names.container_name(spec.job_id, spec.phase), spec.job_id, spec.engine, spec.phase.value)
@@ -205,6 +208,16 @@ def resources(spec: PhaseSpec) -> dict[str, Any]:
     limits |= {name: str(count) for name, count in spec.gpu.extended.items()}
     disk, promised = {"ephemeral-storage": str(spec.disk_bytes)}, str(min(SCRATCH_BYTES, spec.disk_bytes))
     return {"limits": limits | disk, "requests": limits | {"ephemeral-storage": promised}}
+
+
+def room_for_all(spec: PhaseSpec) -> dict[str, Any]:
+    """What the job's hungriest phase is promised: only a machine that has it may be given the volume."""
+    most: dict[str, dict[str, str]] = {kind: dict(shares) for kind, shares in resources(spec).items()}
+    for other in spec.others:
+        for kind, shares in resources(other).items():
+            for name, amount in shares.items():
+                most[kind][name] = max(most[kind].get(name, "0"), amount, key=number)
+    return most
 
 
 def hardening(capabilities: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from engines.drivers.kubernetes_manifests import (
 )
 from engines.drivers.kubernetes_network import policies
 from engines.drivers.kubernetes_settings import KubernetesSettings
+from engines.drivers.kubernetes_storage import IS_DEFAULT, LATE, is_late
 from shared.names import JobId, Phase
 
 JOB = JobId("ab" * 32)
@@ -154,6 +155,30 @@ def test_an_environment_places_its_pods() -> None:
         "kueue.x-k8s.io/queue-name"
         not in phase_pod(spec(Phase.PUBLISH, placement=placement), SETTINGS)["metadata"]["labels"]
     )
+
+
+def test_where_the_first_pod_places_the_volume_it_asks_for_all_that_the_algorithm_does() -> None:
+    run = spec(cpu_cores=4.0, memory_bytes=1 << 28, gpu=GpuRequest(extended={"nvidia.com/gpu": 2}))
+    own = spec(Phase.PROVISION, cpu_cores=1.0, memory_bytes=512 << 20, others=(run, spec(Phase.PUBLISH)))
+    [container] = phase_pod(own, SETTINGS, places_volume=True)["spec"]["containers"]
+    scratch = {"limits": str(1 << 30), "requests": str(64 << 20)}
+    memory = {"limits": str(512 << 20), "requests": str(1 << 28)}
+    for kind in ("limits", "requests"):
+        assert container["resources"][kind] == {
+            "cpu": "4000m", "memory": memory[kind], "nvidia.com/gpu": "2", "ephemeral-storage": scratch[kind]
+        }  # fmt: skip
+    in_line = spec(Phase.PROVISION, others=(run,), placement={"queue": "team"})
+    [container] = phase_pod(in_line, SETTINGS, places_volume=True)["spec"]["containers"]
+    assert container["resources"]["requests"] == {"cpu": "100m", "memory": "128Mi"}
+
+
+@pytest.mark.parametrize(("name", "late"), [("near", True), ("far", False), ("no-such", False), (None, True)])
+def test_a_storage_class_says_whether_the_first_pod_places_the_volume(name: str | None, late: bool) -> None:
+    notes, times = {IS_DEFAULT: "true"}, {"near": "2026-02-01T00:00:00Z", "far": "2026-01-01T00:00:00Z"}
+    about = {each: {"name": each, "creationTimestamp": times[each], "annotations": notes} for each in times}
+    near = {"metadata": about["near"], "volumeBindingMode": LATE}
+    far = {"metadata": about["far"], "volumeBindingMode": "Immediate"}
+    assert is_late([near, far], name) is late and not is_late([], name)
 
 
 def test_a_volume_and_what_hangs_on_it() -> None:

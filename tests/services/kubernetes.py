@@ -22,10 +22,16 @@ import yaml
 
 from engines.drivers.kubernetes_api import KubernetesApi
 from engines.drivers.kubernetes_connect import connect
+from engines.drivers.kubernetes_things import notes_of
 from shared.errors import C2DError
 from shared.names import LABEL_JOB, JobId
 
 CLASS = "c2d-test"
+LATE = "c2d-test-late"
+"A class that makes a volume where the first pod that mounts it is put."
+BINDING = {CLASS: "Immediate", LATE: "WaitForFirstConsumer"}
+CHOSEN = "volume.kubernetes.io/selected-node"
+"What the scheduler writes on a claim of the late class."
 PROVISIONER = "c2d.node/test"
 HOME = Path("/var/tmp/c2d-test-volumes")
 EVERY_S = 0.2
@@ -119,15 +125,16 @@ def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
 
 @contextlib.contextmanager
 def volumes(api: KubernetesApi) -> Iterator[None]:
-    """Make what is claimed of the tests' class, and remove what nobody claims any more."""
-    storage = {
-        "kind": "StorageClass",
-        "metadata": {"name": CLASS},
-        "provisioner": PROVISIONER,
-        "reclaimPolicy": "Retain",
-        "volumeBindingMode": "Immediate",
-    }
-    api.create("/apis/storage.k8s.io/v1/storageclasses", storage)
+    """Make what is claimed of the tests' classes, and remove what nobody claims any more."""
+    for name, binding in BINDING.items():
+        storage = {
+            "kind": "StorageClass",
+            "metadata": {"name": name},
+            "provisioner": PROVISIONER,
+            "reclaimPolicy": "Retain",
+            "volumeBindingMode": binding,
+        }
+        api.create("/apis/storage.k8s.io/v1/storageclasses", storage)
     ended = threading.Event()
     thread = threading.Thread(target=keep_making, args=(api, ended), daemon=True)
     thread.start()
@@ -146,28 +153,30 @@ def keep_making(api: KubernetesApi, ended: threading.Event) -> None:
 
 
 def make_and_remove(api: KubernetesApi) -> None:
-    """Serve all claims of the class that have no volume, and remove the volumes whose claims are gone."""
+    """Serve all claims of the classes that have no volume, and remove the volumes whose claims are gone."""
     for claim in api.items(CLAIMS):
-        if claim["spec"].get("storageClassName") == CLASS and not claim["spec"].get("volumeName"):
+        is_late, is_chosen = claim["spec"].get("storageClassName") == LATE, CHOSEN in notes_of(claim)
+        is_mine = claim["spec"].get("storageClassName") in BINDING
+        if is_mine and not claim["spec"].get("volumeName") and (is_chosen or not is_late):
             make(api, claim)
     for volume in api.items(VOLUMES):
-        is_mine = volume["spec"].get("storageClassName") == CLASS
+        is_mine = volume["spec"].get("storageClassName") in BINDING
         if is_mine and volume["status"].get("phase") in ("Released", "Failed"):
             api.delete(f"{VOLUMES}/{volume['metadata']['name']}")
             shutil.rmtree(HOME / volume["metadata"]["name"], ignore_errors=True)
 
 
 def make(api: KubernetesApi, claim: dict[str, Any]) -> None:
-    """A folder, and a volume that is it, for this claim alone."""
+    """A folder, and a volume that is it, for this claim alone, on the machine that was chosen for it."""
     name = f"c2d-test-{claim['metadata']['uid']}"
     (HOME / name).mkdir(parents=True, exist_ok=True)
-    [node] = api.items("/api/v1/nodes")[:1]
-    on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node["metadata"]["name"]]}
+    node = notes_of(claim).get(CHOSEN) or api.items("/api/v1/nodes")[0]["metadata"]["name"]
+    on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
     body = {
         "kind": "PersistentVolume",
         "metadata": {"name": name},
         "spec": {
-            "storageClassName": CLASS,
+            "storageClassName": claim["spec"]["storageClassName"],
             "capacity": claim["spec"]["resources"]["requests"],
             "accessModes": ["ReadWriteOnce"],
             "persistentVolumeReclaimPolicy": "Retain",
