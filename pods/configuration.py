@@ -14,6 +14,7 @@ from pods.body import Body
 from pods.console import say
 from pods.downloads import Failure, Fetching, disk_trouble, fetch_all
 from pods.earlier import bring_all
+from pods.ending import end_when_told
 from pods.inventory import inventory
 from pods.layout import plan
 from pods.node_client import PROVISION, NodeClient
@@ -103,4 +104,5 @@ def _checked(work: Work, digests: Mapping[str, str]) -> Failure | None:
 
 
 if __name__ == "__main__":
+    end_when_told()
     sys.exit(main(os.environ))

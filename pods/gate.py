@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
+from pods.ending import end_when_told
+
 CONNECT_S = 0.5
 "A connection inside a cluster takes milliseconds."
 EVERY_S = 0.2
@@ -82,4 +84,5 @@ def open_of(addresses: Iterable[Address]) -> list[Address]:
 
 
 if __name__ == "__main__":
+    end_when_told()
     sys.exit(main(float(sys.argv[1]), sys.argv[2:]))

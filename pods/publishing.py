@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pods.archive import Door, Packing, coalesced, pack
 from pods.body import Body
 from pods.console import say
+from pods.ending import end_when_told
 from pods.names import DOOR_FILE
 from pods.node_client import PUBLISH, NodeClient, published_as
 from pods.reporting import Reporter
@@ -93,4 +94,5 @@ def _door(data: str) -> Door:
 
 
 if __name__ == "__main__":
+    end_when_told()
     sys.exit(main(os.environ))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pods.ending import TOLD_TO_END
 from tests.needs import needs, python_image
 from tests.pods.node_server import Node, serve_node
 from tests.pods.test_configuration import document
@@ -70,3 +72,16 @@ def test_both_pods_serve_an_algorithm_between_them(image: str, volume: str) -> N
         assert "published" in run(image, volume, ["python", "-m", "pods.publishing"], host, environment)
     assert node.published == [("result.txt", b"1000")]
     assert [report["state"] for report in node.finals()] == ["done", "done"]
+
+
+def test_told_to_end_as_the_first_process_it_ends_by_itself(image: str, volume: str) -> None:
+    name = f"c2d-test-{secrets.token_hex(4)}"
+    node = Node(answers={"c2dJobProvision": [(503, {"Retry-After": "250"})]})
+    with serve_node(node) as environment:
+        variables = [part for key, value in environment.items() for part in ("-e", f"{key}={value}")]
+        options = ["--network", "host", "--name", name, "-v", f"{volume}:/data", *variables]
+        command = ["docker", "run", "--rm", *options, image, "python", "-m", "pods.configuration"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None and b"trying again" in process.stdout.readline()
+            subprocess.run(["docker", "kill", "--signal", "TERM", name], check=True, capture_output=True)
+            assert process.wait(60) == TOLD_TO_END
