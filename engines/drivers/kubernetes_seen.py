@@ -171,6 +171,12 @@ def gate_state(pod: Pod) -> Mapping[str, Any]:
     return found
 
 
+def is_held_back(pod: Pod) -> bool:
+    """Whether the pod has a gate that has not ended."""
+    has_gate = any(each["name"] == GATE for each in pod["spec"].get("initContainers") or ())
+    return has_gate and "terminated" not in gate_state(pod)
+
+
 def time_ms(text: object) -> int | None:
     """Kubernetes' time (RFC 3339, whole seconds) as Unix ms."""
     return (

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engines.drivers.kubernetes_seen import GATE_OPEN, OPEN_GATE, has_ended, pod_seen
+from engines.drivers.kubernetes_seen import GATE_OPEN, OPEN_GATE, has_ended, is_held_back, pod_seen
 from engines.observation import ContainerSeen, ContainerState
 from pods.gate import OPEN
 
@@ -170,6 +170,14 @@ def test_a_pod_is_judged(found: dict[str, Any], meaning: ContainerSeen) -> None:
 def test_a_pod_waits_for_a_node_only_so_long() -> None:
     seen = pod_seen(unscheduled("0/1 nodes are available: 1 Insufficient cpu."), NOW_MS, pending_s=10)
     assert seen == ContainerSeen(EXITED, start_error="queued: no node has 0.5 CPU cores free")
+
+
+def test_an_algorithm_is_held_back_until_its_gate_has_ended() -> None:
+    has_gate = {"initContainers": [{"name": "gate"}]}
+    assert not is_held_back(pod(RUNS))
+    assert is_held_back(pod(spec=has_gate)), "no node has said anything yet"
+    for state, is_held in (({"running": {"startedAt": AT}}, True), (end(0), False), (end(9), False)):
+        assert is_held_back({**gated(state), "spec": has_gate}) == is_held
 
 
 def test_the_gate_and_who_reads_it_agree() -> None:
