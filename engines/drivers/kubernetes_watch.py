@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,11 @@ from shared.names import LABEL_ENGINE, JobId
 
 SERVER_S = 240
 "After so long the server ends a request, and the next one goes on from there."
+TRIAL_S = 12
+"The same for a request that takes up what broke off: the server may be another by now."
+QUIET_S = 10
+"""When a request ends that told nothing for so long, everything is looked at once: to a server restored from a backup
+the version we hold is of the future, up to which it is as silent as where nothing happens."""
 LOOKS_UP_S = 0.5
 "How often to see whether to stop, while nothing happens."
 GONE = 410
@@ -41,10 +47,15 @@ def watch_pods(
     path = f"/api/v1/namespaces/{namespace}/pods"
     labels = {"labelSelector": selector({LABEL_ENGINE: engine})}
     known = {} if known is None else known
+    heard_at, lasts_s = time.monotonic(), TRIAL_S if known.get(namespace) else SERVER_S
     while not is_stopped():
-        if not known.get(namespace):
+        if not known.get(namespace) or time.monotonic() - heard_at > QUIET_S:
             known[namespace] = _look_over(api, path, labels, wake if namespace in known else _nobody)
-        _follow(api, path, labels, namespace, known, wake, is_stopped)
+            heard_at = time.monotonic()
+        before, asked = known[namespace], {**labels, "timeoutSeconds": lasts_s}
+        _follow(api, path, asked, namespace, known, wake, is_stopped)
+        heard_at = heard_at if known[namespace] == before else time.monotonic()
+        lasts_s = SERVER_S
 
 
 def _look_over(api: KubernetesApi, path: str, labels: dict[str, str], wake: Wake) -> str:
@@ -58,17 +69,15 @@ def _look_over(api: KubernetesApi, path: str, labels: dict[str, str], wake: Wake
 def _follow(
     api: KubernetesApi,
     path: str,
-    labels: dict[str, str],
+    asked: dict[str, Any],
     namespace: str,
     known: dict[str, str],
     wake: Wake,
     is_stopped: Callable[[], bool],
 ) -> None:
     """Follow until the server ends it, and keep from where to go on; nothing where only a look over can tell."""
-    asked = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": SERVER_S}
-    with api.stream(
-        path, query={**labels, "resourceVersion": known[namespace], **asked}, timeout_s=SERVER_S + 60
-    ) as response:
+    query = {**asked, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": known[namespace]}
+    with api.stream(path, query=query, timeout_s=SERVER_S + 60) as response:
         if response.status != 200:
             known[namespace] = ""
             if response.status == GONE:

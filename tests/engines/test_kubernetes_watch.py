@@ -24,6 +24,8 @@ from tests.services import kubernetes
 pytestmark = [needs("kube"), pytest.mark.full, pytest.mark.timeout(120), pytest.mark.xdist_group("kubernetes")]
 ENGINE = "watched"
 STORM = 60
+FUTURE = "900000000000"
+"A version that no cluster comes to while we look."
 
 
 @dataclass
@@ -162,3 +164,18 @@ def test_of_a_storm_each_pod_is_told_and_nothing_is_listed_again(namespace: str)
             api.delete(f"/api/v1/namespaces/{namespace}/pods/{name}", grace_s=0)
         until(lambda: all(follower.woken[name] > first[name] for name in names))
     assert follower.lists() == 1 and 1 < len(follower.open) < 10
+
+
+def test_of_a_server_restored_from_a_backup_everything_is_looked_at_and_followed_from_there(namespace: str) -> None:
+    """What the watch knows is then of the future: the server tells nothing up to it, and does not say so either."""
+    api, follower = connect({}), Follower(connect({}), namespace)
+    follower.known[namespace] = FUTURE
+    with follower.following():
+        make_pod(api, namespace, "unheard-of")
+        until(lambda: follower.woken["unheard-of"])
+        assert follower.lists() == 1 and follower.asked[0]["resourceVersion"] == FUTURE
+        until(lambda: len(follower.open) == 2)
+        make_pod(api, namespace, "later")
+        until(lambda: follower.woken["later"])
+    assert follower.lists() == 1 and not follower.broken
+    assert int(follower.known[namespace]) < int(FUTURE)
