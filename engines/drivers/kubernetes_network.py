@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -63,8 +64,13 @@ def policy(
 
 
 def policy_name(engine: str, what: str) -> str:
-    """A name for Kubernetes from an engine's, which may have what those may not."""
-    return "c2d-" + re.sub(r"[^a-z0-9]+", "-", f"{engine}-{what}".lower())
+    """A name for Kubernetes from an engine's, which may have what those may not; no two engines share one.
+
+    An engine's mark has one dot. Where more than that is rewritten, others might read the same: then a digest tells.
+    """
+    plain = re.sub(r"[^a-z0-9]+", "-", engine.lower())
+    digest = "" if plain == engine.replace(".", "-", 1) else f"-{hashlib.sha256(engine.encode()).hexdigest()[:8]}"
+    return f"c2d-{plain}{digest}-{what}"
 
 
 def public() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from engines.drivers.kubernetes_manifests import (
     probe_pod,
     pull_secret,
 )
-from engines.drivers.kubernetes_network import policies
+from engines.drivers.kubernetes_network import policies, policy_name
 from engines.drivers.kubernetes_settings import KubernetesSettings
 from engines.drivers.kubernetes_storage import IS_DEFAULT, LATE, is_late
 from shared.names import JobId, Phase
@@ -240,6 +241,15 @@ def expanded(text: str) -> str:
     return done
 
 
+def test_no_two_engines_share_the_name_of_a_policy() -> None:
+    address = "0123456789ab"
+    engines = ("gpu", "gpu-a", "gpu_a", "gpu.a", "gpu--a", "gpu_-a", "gpu-", "gpu_")
+    found = [policy_name(f"{engine}.{address}", "pods") for engine in engines]
+    assert len(set(found)) == len(engines)
+    assert all(re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", each) for each in found)
+    assert found[:2] == [f"c2d-gpu-{address}-pods", f"c2d-gpu-a-{address}-pods"]
+
+
 def test_policies_let_algorithms_reach_nothing_and_pods_what_they_need() -> None:
     given = {"podApiUrl": "http://10.96.0.7:8000", "nodePods": {"app": "node"}}
     settings = KubernetesSettings.from_connection("k_1.x", given, ["10.1.0.0/16"])
@@ -247,7 +257,7 @@ def test_policies_let_algorithms_reach_nothing_and_pods_what_they_need() -> None
     assert algorithm == {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": {"name": "c2d-k-1-x-algorithm", "labels": {"c2d.engine": "k_1.x"}},
+        "metadata": {"name": "c2d-k-1-x-624d2163-algorithm", "labels": {"c2d.engine": "k_1.x"}},
         "spec": {
             "podSelector": {"matchLabels": {"c2d.engine": "k_1.x", "c2d.network": "none"}},
             "policyTypes": ["Ingress", "Egress"],
