@@ -27,6 +27,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(f"docker-{item.path.stem}"))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what tests that passed have to tell: `record_property("told", …)`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "told":
+                terminalreporter.write_line(f"{report.nodeid}: {value}")
+
+
 def is_wanted(item: pytest.Item, config: pytest.Config) -> bool:
     """Whether the options ask for this test."""
     if item.get_closest_marker("long"):

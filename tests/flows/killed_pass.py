@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -19,16 +20,16 @@ from engines.compose import wait_for_engine
 from engines.drivers.base import Driver
 from engines.drivers.docker_driver import DockerDriver
 from engines.drivers.kubernetes_api import KubernetesApi
-from engines.drivers.kubernetes_driver import KubernetesDriver
+from engines.drivers.kubernetes_volumes import kubernetes_driver
 from engines.watching import Bell, watch
 from shared.db.base import DATABASE
 from tests.flows.killable import VERBS, WRITES, Checkpoints, Watched
 
 LEASE_MS = 3_000
 TABLES = ("job", "event", "result", "reservation", "turn", "dependency", "pod_nonce", "log_chunk")
-KINDS = {"move": "status", "lease": "lease_token"}
+WOKEN = {"due_at_ms", "lease_until_ms"}
 ALL_VERBS = (*VERBS, "observe", "read_log")
-DRIVERS: dict[str, Any] = {"docker": DockerDriver, "kubernetes": KubernetesDriver}
+DRIVERS: dict[str, Any] = {"docker": DockerDriver, "kubernetes": kubernetes_driver}
 
 
 class Deadly(Checkpoints):
@@ -58,7 +59,7 @@ def watch_writes(checkpoints: Checkpoints) -> None:
     def execute(sql: str, params: Any = None) -> Any:
         if not sql.startswith(WRITES) or not any(f'"{table}"' in sql for table in TABLES):
             return execute_sql(sql, params)
-        mine.written = kind_of(sql)
+        mine.written = kind_of(sql, getattr(mine, "written", None))
         return checkpoints.around(mine.written, execute_sql, sql, params)
 
     def commit_watched() -> Any:
@@ -81,12 +82,22 @@ def watch_cluster(checkpoints: Checkpoints) -> None:
     KubernetesApi.call = call  # type: ignore[method-assign]
 
 
-def kind_of(sql: str) -> str:
-    """What a write is about: a move, a lease, or the table and what is done to it."""
+def kind_of(sql: str, earlier: str | None) -> str:
+    """What a write is about: an event of what was written before it, a move, a lease, a record; or the table.
+
+    Named so that the count of each tells a place: how often a job is woken, or told why it waits, is chance.
+    """
+    if sql.startswith('INSERT INTO "event"'):
+        return f"event of {earlier}"
     if not sql.startswith('UPDATE "job"'):
         return " ".join(sql.split()[:3])
-    changed = sql.partition("WHERE")[0]
-    return next((kind for kind, column in KINDS.items() if f'"{column}" =' in changed), "record")
+    changed = re.findall(r'"(\w+)" =', sql.partition("WHERE")[0])
+    if "status" in changed:
+        return "move"
+    if WOKEN.issuperset(changed):
+        return "wake"
+    is_lease = "lease_token" in changed and "finished_at_ms" not in changed
+    return "lease" if is_lease else f"record {changed[0]}"
 
 
 def main() -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,14 @@ from typing import Any
 
 from engines.environments import environment_id
 from tests.flows.docker.harness import PATIENCE_S, Place, job, new_name, until
+from tests.flows.killable import VERBS
 from tests.services.node import FINALS
 from tests.services.parts import Parts
 
-OFTEN = ("observe", "read_log", "log_chunk", "lease")
-"What a pass does as often as it looks, so that the number tells no place."
+OFTEN = ("observe", "read_log", "log_chunk", "lease", "wake", "reason_detail")
+"What a pass does as often as it looks or is woken, so that the number tells no place."
+OUTSIDE = re.compile(rf"(before|after) ({'|'.join(VERBS)}|(POST|PATCH|DELETE) [a-z]+) #")
+"A place around what is done on the engine."
 SCRIPT = "cat /data/inputs/in.txt; echo run >>/data/outputs/runs.txt"
 
 
@@ -79,23 +84,58 @@ class Yard:
         return left
 
 
-def kill_at_so_many(yard: Yard, count: int) -> set[str]:
-    """Run undisturbed, then with so many deaths spread over the whole life; the places, each another."""
-    wanted, places = yard.run(yard.place.engines[0])
-    assert wanted["status"] == 70 and wanted["output"] == b"run\n" and wanted["runs"] == 1, wanted
-    sure = [place for place in places if not any(word in place for word in OFTEN)]
-    chosen = [sure[round(index * (len(sure) - 1) / (count - 1))] for index in range(count)]
-    lanes_open = len(yard.place.engines)
-    with ThreadPoolExecutor(lanes_open) as lanes:
+@dataclass(frozen=True)
+class Deaths:
+    """Which deaths were asked for, and what came of those that were died."""
+
+    of: int
+    "Places that every undisturbed pass comes to."
+    asked: list[str]
+    found: dict[str, dict[str, tuple[Any, Any]]]
+    "A place that was reached → what was not as without a death: as it is wanted, and as it was."
+
+    def told(self) -> str:
+        """The count, for who reads the test's output."""
+        missed = [place for place in self.asked if place not in self.found]
+        unreached = f"; not reached: {', '.join(missed)}" if missed else ""
+        return f"died at {len(self.found)} of {len(self.asked)} places asked for, of {self.of} there are{unreached}"
+
+
+def kill_at(yard: Yard, choose: Callable[[list[str]], list[str]]) -> Deaths:
+    """Run undisturbed, then die at each of the places chosen of those that are sure, in a life of its own."""
+    engines = yard.place.engines
+    with ThreadPoolExecutor(len(engines)) as lanes:
+        undisturbed = list(lanes.map(yard.run, engines))
+        wanted = undisturbed[0][0]
+        assert wanted["status"] == 70 and wanted["output"] == b"run\n" and wanted["runs"] == 1, wanted
+        assert all(outcome == wanted for outcome, _ in undisturbed), undisturbed
+        sure = sure_places([places for _, places in undisturbed])
+        chosen = choose(sure)
         done = [
-            lanes.submit(one_lane, yard, engine, chosen[number::lanes_open], wanted)
-            for number, engine in enumerate(yard.place.engines)
+            lanes.submit(one_lane, yard, engine, chosen[number :: len(engines)], wanted)
+            for number, engine in enumerate(engines)
         ]
-        found = [each for lane in done for each in lane.result()]
-    wrong = [f"killed {place}: {problem}" for place, problem in found if problem]
+        deaths = Deaths(len(sure), chosen, {place: found for lane in done for place, found in lane.result()})
+    print(deaths.told(), *deaths.found, sep="\n  ")
+    wrong = [f"killed {place}: {problem}" for place, problem in deaths.found.items() if problem]
     assert not wrong, "\n".join(wrong)
-    print(f"{len(found)} of {len(sure)} places, of {count} tried:", *(place for place, _ in found), sep="\n  ")
-    return {place for place, _ in found}
+    return deaths
+
+
+def kill_at_so_many(yard: Yard, count: int) -> Deaths:
+    """Die at so many places, spread over the whole life."""
+    return kill_at(yard, lambda sure: [sure[round(at * (len(sure) - 1) / (count - 1))] for at in range(count)])
+
+
+def outside(sure: list[str]) -> list[str]:
+    """The places around what is done on the engine; the others are the same on all engines."""
+    return [place for place in sure if OUTSIDE.match(place)]
+
+
+def sure_places(lives: list[list[str]]) -> list[str]:
+    """What all of these lives came to, in the order of the first; the rest hangs on how quick the others were."""
+    common = set.intersection(*(set(places) for places in lives))
+    return [place for place in lives[0] if place in common and not any(word in place for word in OFTEN)]
 
 
 def one_lane(

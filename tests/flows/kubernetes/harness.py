@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from engines.drivers.kubernetes_api import KubernetesApi
 from engines.drivers.kubernetes_connect import connect
-from engines.drivers.kubernetes_one_manifests import pod_name
+from engines.drivers.kubernetes_one_manifests import JOB, pod_name
 from shared.errors import C2DError
 from shared.names import LABEL_ENGINE, JobId, Phase, container_name
 from tests.file_server import Served, serve_files
@@ -71,20 +71,49 @@ class OnePodPlace(KubernetesPlace):
         """The pod that the phase is in."""
         return self.api.find(self.path("pods", pod_name(JobId(record["jobId"]))))
 
+    def starts_of(self, job_id: str, phase: Phase = Phase.RUN) -> int:
+        """How often a node started the phase's container; no two of the job's ran at a time."""
+        assert f"{pod_name(JobId(job_id))} ran two at a time" not in self.starts.read_text().splitlines()
+        return super().starts_of(job_id, phase)
+
+
+def pods_made(event: Json) -> Iterator[str]:
+    """A pod's name as it is made, which is when it is started."""
+    if event["type"] == "ADDED":
+        yield event["object"]["metadata"]["name"]
+
+
+class ContainersStarted:
+    """Tells of each container that a node starts, as if it were the phase's own; and where two of a job's run."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str]] = set()
+
+    def __call__(self, event: Json) -> Iterator[str]:
+        """What is new in an event."""
+        about, statuses = event["object"]["metadata"], event["object"]["status"].get("containerStatuses") or ()
+        if sum("running" in each["state"] for each in statuses) > 1:
+            yield f"{about['name']} ran two at a time"
+        for each in statuses:
+            started = (about["uid"], each.get("containerID") or "")
+            if started[1] and started not in self._known:
+                self._known.add(started)
+                yield about["name"].removesuffix(JOB) + each["name"].partition("-")[0]
+
 
 @contextlib.contextmanager
-def starts_told(api: KubernetesApi, namespace: str, path: Path) -> Iterator[Path]:
-    """Write down each pod of an engine's as it is made, which is when it is started; a name a line."""
+def starts_told(
+    api: KubernetesApi, namespace: str, path: Path, told_by: Callable[[Json], Iterable[str]] = pods_made
+) -> Iterator[Path]:
+    """Write down what events of an engine's pods tell of starts, a line each."""
     query = {"watch": "true", "labelSelector": LABEL_ENGINE}
     path.touch()
 
     def follow(response: Any) -> None:
         with contextlib.suppress(C2DError, HTTPError, OSError, ValueError, AttributeError), open(path, "a") as file:
             for line in lines_of(response):
-                event = json.loads(line)
-                if event["type"] == "ADDED":
-                    file.write(f"{event['object']['metadata']['name']}\n")
-                    file.flush()
+                file.writelines(f"{each}\n" for each in told_by(json.loads(line)))
+                file.flush()
 
     with api.stream(f"/api/v1/namespaces/{namespace}/pods", query=query, timeout_s=3600) as response:
         thread = threading.Thread(target=follow, args=(response,), daemon=True)
@@ -105,8 +134,11 @@ def lines_of(response: Any) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def parts_on_kubernetes(folder: Path, lanes: int, **engine: Any) -> Iterator[tuple[Parts, KubernetesPlace]]:
+def parts_on_kubernetes(
+    folder: Path, lanes: int, kind: type[KubernetesPlace] = KubernetesPlace, **engine: Any
+) -> Iterator[tuple[Parts, KubernetesPlace]]:
     """A node in parts with some engines side by side, all in one namespace; passes are the test's."""
+    told_by = ContainersStarted() if kind is OnePodPlace else pods_made
     address, port, served, api = kubernetes.host(), free_port(), Served(), connect({})
     with kubernetes.namespace() as namespace:
         names = [new_name() for _ in range(lanes)]
@@ -117,12 +149,12 @@ def parts_on_kubernetes(folder: Path, lanes: int, **engine: Any) -> Iterator[tup
         }
         with (
             serve_files(served, address) as url,
-            starts_told(api, namespace, folder / "starts") as starts,
+            starts_told(api, namespace, folder / "starts", told_by) as starts,
             node_in_parts(folder, address, port, **settings) as parts,
         ):
             for name in names:
                 assert parts.start_pass(name, module="engines.run_kubernetes").wait(60) == 0
-            yield parts, KubernetesPlace(parts, parts.consumer(), names, url, served, starts, api, namespace)
+            yield parts, kind(parts, parts.consumer(), names, url, served, starts, api, namespace)
 
 
 def engine_of(name: str, namespace: str, *environments: Json, **engine: Any) -> Json:

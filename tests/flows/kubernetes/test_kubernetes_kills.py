@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from tests.flows.docker.harness import job
-from tests.flows.kills import Yard, kill_at_so_many
-from tests.flows.kubernetes.harness import parts_on_kubernetes
+from tests.flows.kills import Yard, kill_at, kill_at_so_many, outside
+from tests.flows.kubernetes.harness import KubernetesPlace, OnePodPlace, parts_on_kubernetes
 from tests.needs import needs
 
 pytestmark = [needs("kube", "docker"), pytest.mark.xdist_group("kubernetes")]
 LANES = 3
+KINDS: dict[str, tuple[type[KubernetesPlace], dict[str, Any]]] = {
+    "claim": (KubernetesPlace, {}),
+    "emptyDir": (OnePodPlace, {"volume": "emptyDir", "sharedNetwork": True}),
+}
+"What a job's volume is, and so of how many pods a job is made."
 SOME, MANY = 6, 44
+POD_MADE, ALGORITHM_STARTED = "after POST pods #1", "after PATCH pods #3"
+"Where one pod a job has most to lose: its pod is there and nothing says so; the algorithm runs and nothing says so."
 JOBS = 8
+Tell = Callable[[str, object], None]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def volume(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    folder = tmp_path_factory.mktemp("kubernetes-kills")
-    with parts_on_kubernetes(folder, LANES) as (parts, place):
+def yard(tmp_path_factory: pytest.TempPathFactory, volume: str) -> Iterator[Yard]:
+    (kind, engine), folder = KINDS[volume], tmp_path_factory.mktemp(f"kills-{volume}")
+    with parts_on_kubernetes(folder, LANES, kind, **engine) as (parts, place):
         yield Yard(parts, place, folder, "kubernetes")
 
 
 @pytest.mark.full
 @pytest.mark.timeout(600)
-def test_a_pass_killed_at_some_places_changes_nothing(yard: Yard) -> None:
-    assert len(kill_at_so_many(yard, SOME)) >= SOME - 1
+def test_a_pass_killed_at_some_places_changes_nothing(yard: Yard, volume: str, record_property: Tell) -> None:
+    if volume == "claim":
+        deaths = kill_at_so_many(yard, SOME)
+    else:
+        deaths = kill_at(yard, lambda sure: [POD_MADE, ALGORITHM_STARTED])
+    record_property("told", deaths.told())
+    assert len(deaths.found) == len(deaths.asked), deaths.told()
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_a_pass_killed_at_many_places_changes_nothing(yard: Yard) -> None:
-    assert len(kill_at_so_many(yard, MANY)) >= 40
+def test_a_pass_killed_at_many_places_changes_nothing(yard: Yard, volume: str, record_property: Tell) -> None:
+    deaths = kill_at_so_many(yard, MANY) if volume == "claim" else kill_at(yard, outside)
+    record_property("told", deaths.told())
+    assert len(deaths.found) >= 40, deaths.told()
 
 
 @pytest.mark.full
