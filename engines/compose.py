@@ -7,9 +7,9 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
-from engines import environments
 from engines.context import Context
 from engines.drivers.base import Driver
+from engines.offering import Offering
 from engines.phases import Pods
 from shared import logs
 from shared.addresses import address_of, public_key_of
@@ -51,6 +51,7 @@ def compose(name: str, kind: str, driver_of: DriverOf) -> Context:
         nodes.record_node(address, public_key_of(settings.private_key))
     allowed = tuple(ip_network(each) for each in settings.fetch_allow)
     driver = driver_of(mark(name, address), connection_of(config, settings), allowed)
+    offering = Offering(config, address, driver, now_ms)
     context = Context(
         name=name,
         driver=driver,
@@ -59,21 +60,15 @@ def compose(name: str, kind: str, driver_of: DriverOf) -> Context:
         pods=Pods(str(config.connection.get("podImage", POD_IMAGE)), _pod_api_url(settings, driver), address),
         now_ms=now_ms,
         mark=mark(name, address),
+        offering=offering,
     )
-    offer(context, config, address)
+    offering.write()
     return context
 
 
 def mark(engine: str, address: str) -> str:
     """What an engine's things outside are labelled with: two nodes on one daemon never touch each other's."""
     return f"{engine}.{address[2:14].lower()}"
-
-
-def offer(context: Context, config: EngineConfig, payee: str) -> None:
-    """Write the engine's row, environments and pools."""
-    machine = context.driver.capabilities()
-    offered = environments.documents(config, machine, payee)
-    environments.record(config.name, config.type, offered, machine, context.now_ms())
 
 
 def connection_of(config: EngineConfig, settings: NodeSettings) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engines.drivers.base import Driver
+from engines.offering import Offering
 from engines.phases import Pods
 from shared.secrets import SecretBox
 from shared.storage.base import Storage
@@ -38,4 +39,6 @@ class Context:
     lease_ms: int = LEASE_MS
     mark: str = ""
     "What the driver labels its things with, where that is not the name alone."
+    offering: Offering | None = None
+    "Null where somebody else writes what there is to have."
     daemon_check: DaemonCheck = field(default_factory=DaemonCheck)

@@ -48,13 +48,12 @@ def default_access(config: EngineConfig) -> dict[str, Any]:
 
 def default_environment(machine: Capabilities) -> dict[str, Any]:
     """Half of the machine, free; small minimums, so that jobs can run side by side on a small one."""
-    half = {
-        "cpu": max(1, int(machine.cpu_cores // 2)),
-        "ram": max(1, machine.memory_bytes // GIB // 2),
-        "disk": max(1, machine.disk_bytes // GIB // 2),
-    }
     least = {"cpu": 0.5, "ram": 0.5, "disk": 1}
-    resources = [{"id": key, "total": total, "min": least[key], "max": total} for key, total in half.items()]
+    halves = {key: (max(1, int(total // 2)), most) for key, (total, most) in _shares(machine).items()}
+    resources = [
+        {"id": key, "total": half, "min": least[key], "max": min(half, most or half)}
+        for key, (half, most) in halves.items()
+    ]
     return {
         "id": "default",
         "description": "Half of this machine, free of charge.",
@@ -88,22 +87,28 @@ def _document(
     }
 
 
+def _shares(machine: Capabilities) -> dict[str, tuple[float, float | None]]:
+    """Of what every environment has: how much there is, and what one job can have where that is less."""
+    return {
+        "cpu": (machine.cpu_cores, machine.most_cpu_cores),
+        "ram": (machine.memory_bytes // GIB, (machine.most_memory_bytes or 0) // GIB),
+        "disk": (machine.disk_bytes // GIB, None),
+    }
+
+
 def _resources(declared: Sequence[Mapping[str, Any]], machine: Capabilities) -> list[dict[str, Any]]:
     """What is declared, then what every environment has: `cpu`, `ram`, `disk`."""
-    has = {
-        "cpu": machine.cpu_cores,
-        "ram": machine.memory_bytes // GIB,
-        "disk": machine.disk_bytes // GIB,
-    }
+    shares = _shares(machine)
     by_id = {str(each["id"]): dict(each) for each in declared}
-    order = [key for key in by_id if key not in STANDARD] + list(STANDARD)
-    return [_resource(key, by_id.get(key, {}), has.get(key, 1)) for key in order]
+    order = [key for key in by_id if key not in shares] + list(shares)
+    return [_resource(key, by_id.get(key, {}), *shares.get(key, (1, None))) for key in order]
 
 
-def _resource(key: str, declared: Mapping[str, Any], has: float) -> dict[str, Any]:
+def _resource(key: str, declared: Mapping[str, Any], has: float, most: float | None) -> dict[str, Any]:
     total = declared.get("total", declared.get("max", has))
-    least = 0 if key not in ("cpu", "ram") else 1
-    known = {"id": key, "type": key, "total": total, "min": min(least, total), "max": total, "kind": "discrete"}
+    biggest = min(total, most or total)
+    least = min(0 if key not in ("cpu", "ram") else 1, biggest)
+    known = {"id": key, "type": key, "total": total, "min": least, "max": biggest, "kind": "discrete"}
     return {**known, **declared} if key not in STANDARD else {**known, **declared, "kind": "fungible"}
 
 

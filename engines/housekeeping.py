@@ -31,6 +31,7 @@ def slow_duties(context: Context) -> dict[str, tuple[int, Duty]]:
     """The same of what may take minutes, where there is much to remove or the store is slow."""
     return {
         f"orphans:{context.name}": (MINUTE_MS, remove_orphans),
+        f"offer:{context.name}": (MINUTE_MS, _follow_the_machines),
         "expiry": (MINUTE_MS, expire_results),
         "storage": (60 * MINUTE_MS, sweep_storage),
         "tokens": (60 * MINUTE_MS, _sweep_tokens),
@@ -65,6 +66,12 @@ def _beat(context: Context) -> None:
     """Say that we live, and whether the engine does: an idle one must not go on showing a problem that is over."""
     beat(context.name, context.now_ms())
     check_daemon(context)
+
+
+def _follow_the_machines(context: Context) -> None:
+    """Offer what there is now."""
+    if context.offering is not None and context.offering.write():
+        log.info("the engine offers what its machines have now", fields={"engine": context.name})
 
 
 def _sweep_tokens(context: Context) -> int:

@@ -103,6 +103,9 @@ class Capabilities:
     "As on the wire: `x86_64`, `aarch64`."
     os: str = "linux"
     notes: tuple[str, ...] = ()
+    most_cpu_cores: float | None = None
+    most_memory_bytes: int | None = None
+    "What the largest machine has, where there are several: a job runs on one. Null: as much as there is."
     pod_gateway: str | None = None
     "Address on this machine at which pods reach the node, where there is one (Docker's bridge)."
 

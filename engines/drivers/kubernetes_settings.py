@@ -63,6 +63,8 @@ class KubernetesSettings:
     "Whether the storage class itself keeps volumes to their size; else a small pod measures them."
     has_gate: bool = False
     "Whether an algorithm waits until the network keeps it in; it never starts where nothing does."
+    capacity: Mapping[str, float] = field(default_factory=dict)
+    "`cpu` in cores, `ram` in GiB, `disk` in GiB that the cluster can grow to; what is not named is counted."
     pending_s: int = PENDING_S
     "How long a pod may wait for a node."
     slack_s: int = SLACK_S
@@ -84,6 +86,7 @@ class KubernetesSettings:
             fetch_allow=tuple(str(network) for network in fetch_allow),
             has_quota=bool(connection.get("volumeQuota", False)),
             has_gate=bool(connection.get("networkGate", False)),
+            capacity=dict(connection.get("capacity") or {}),
             pending_s=int(connection.get("pendingSeconds", PENDING_S)),
             slack_s=int(connection.get("slackSeconds", SLACK_S)),
         )
