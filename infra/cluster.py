@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra import nginx
-from infra.routing import INFRA, PARAMETER, ROOT, SIGNING, STREAMING, Route, by_path, threads_of
+from infra.routing import INFRA, PARAMETER, ROOT, SIGNING, STORING, STREAMING, Route, by_path, threads_of
 
 KUBERNETES = INFRA / "kubernetes"
 INSIDE = frozenset({"metrics"})
@@ -27,7 +27,7 @@ HANDLER = """\
 ---
 apiVersion: apps/v1
 kind: Deployment
-metadata: {{name: {name}, labels: {{c2d.node/handler: {name}{wallet}}}}}
+metadata: {{name: {name}, labels: {{c2d.node/handler: {name}{storage}{wallet}}}}}
 spec:
   replicas: {replicas}
   selector: {{matchLabels: {{c2d.node/handler: {name}}}}}
@@ -53,13 +53,14 @@ kind: Service
 metadata: {{name: {name}, labels: {{c2d.node/handler: {name}}}}}
 spec:
   selector: {{c2d.node/handler: {name}}}
-  ports: [{{name: http, port: {port}, targetPort: http}}]
+  ports: [{{name: http, protocol: TCP, port: {port}, targetPort: http}}]
 ---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata: {{name: {name}}}
 spec:
   maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow # a broken pod keeps no machine from being emptied
   selector: {{matchLabels: {{c2d.node/handler: {name}}}}}
 """
 
@@ -117,6 +118,7 @@ def handler(module: str) -> str:
     return HANDLER.format(
         name=name_of(module), module=module, port=PORT, threads=threads_of(module), replicas=share.replicas,
         cpu=share.cpu, memory=share.memory, most=share.most,
+        storage=', c2d.node/storage: "yes"' if module in STORING else "",
         wallet=', c2d.node/wallet: "yes"' if module in SIGNING else "",
         more=', {name: C2D_METRICS_PUBLIC, value: "yes"}' if module in INSIDE else "",
     )  # fmt: skip

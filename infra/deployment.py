@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from infra import cluster, nginx
-from infra.routing import INFRA, SIGNING, Route, commands, routes, threads_of
+from infra.routing import INFRA, SIGNING, STORING, Route, commands, routes, threads_of
 
 HEAD = """\
 # One reverse proxy before the handlers, each of which is its own gunicorn on a unix socket:
@@ -26,7 +26,7 @@ SERVICE = """\
       - --config=infra/gunicorn.conf.py
       - --bind=unix:/run/c2d/{module}.sock
       - handlers.{module}:create_app()
-    environment: {{<<: *handler-environment, C2D_THREADS: "{threads}"{wallet}}}
+    environment: {{<<: {merged}, C2D_THREADS: "{threads}"{wallet}}}
 """
 
 COMPOSE = """\
@@ -46,6 +46,7 @@ x-environment: &environment
   C2D_ENGINES: ${C2D_ENGINES:-}
   C2D_CHAINS: ${C2D_CHAINS:-}
   C2D_FETCH_ALLOW: ${C2D_FETCH_ALLOW:-}
+x-storage: &storage
   AWS_ACCESS_KEY_ID: ${AWS_ACCESS_KEY_ID:-}
   AWS_SECRET_ACCESS_KEY: ${AWS_SECRET_ACCESS_KEY:-}
 x-handler-environment: &handler-environment
@@ -88,12 +89,12 @@ services:
   passes:
     <<: *node
     command: ["python", "-m", "engines.run_docker", "--engine", "local", "--watch"]
-    environment: {<<: *environment, C2D_PRIVATE_KEY: "${C2D_PRIVATE_KEY:?}"}
+    environment: {<<: [*environment, *storage], C2D_PRIVATE_KEY: "${C2D_PRIVATE_KEY:?}"}
     volumes: ["/var/run/docker.sock:/var/run/docker.sock"]
   settlement:
     <<: *held
     command: ["python", "-m", "engines.run_settlement", "--watch"]
-    environment: {<<: *environment, C2D_PRIVATE_KEY: "${C2D_PRIVATE_KEY:?}"}
+    environment: {<<: [*environment, *storage], C2D_PRIVATE_KEY: "${C2D_PRIVATE_KEY:?}"}
 HANDLERS
 volumes: {database: {}, sockets: {}}
 """
@@ -108,9 +109,15 @@ def configuration(found: list[Route]) -> str:
 def composition(modules: Iterable[str]) -> str:
     """The compose file: its fixed part, and a service for each handler."""
     services = [
-        SERVICE.format(module=module, threads=threads_of(module), wallet=wallet_of(module)) for module in modules
+        SERVICE.format(module=module, threads=threads_of(module), merged=merged_of(module), wallet=wallet_of(module))
+        for module in modules
     ]
     return COMPOSE.replace("HANDLERS\n", "".join(services))
+
+
+def merged_of(module: str) -> str:
+    """The settings that a handler is given, the store's keys only where it has to do with results."""
+    return "[*handler-environment, *storage]" if module in STORING else "*handler-environment"
 
 
 def wallet_of(module: str) -> str:

@@ -16,6 +16,8 @@ STREAMING = frozenset({"events", "logs", "result", "direct_command"})
 "Whoever answers with streams is given more threads."
 SIGNING = frozenset({"start_compute", "direct_command"})
 "Sign a payment's lock with the node's wallet; all others are given what they need to read, and no more."
+STORING = frozenset({"result", "logs", "job_provision", "job_publish_result", "readyz", "direct_command"})
+"Read or write results, or try whether they could: all others have no key of the store."
 ROOT = "root"
 "Answers whatever nobody else serves: 404 as JSON."
 PARAMETER = re.compile(r"\{[^}]+\}")

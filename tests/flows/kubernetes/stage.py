@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from shared.secrets import NodeKeys
 from tests.flows.kubernetes import overlay
-from tests.infra.kubernetes.built import OLDER, Document, built
+from tests.infra.kubernetes.built import Document, as_older, built
 from tests.needs import busybox_image, proxy_binary, python_image
 from tests.services.kubernetes import to_nodes
 from tests.services.moto_server import CREDENTIALS, MotoServer, start_moto_server
@@ -62,9 +62,7 @@ class Stage:
         found = built(self.folder / "overlay" / part)
         if "policy/v1" in self.kubectl("api-versions").split():
             return found
-        for each in found:  # 1.20 or older
-            each["apiVersion"] = OLDER.get((each["apiVersion"], each["kind"]), each["apiVersion"])
-        return found
+        return [as_older(each) for each in found]  # 1.20 or older
 
     def apply(self, part: str, *kinds: str) -> None:
         """Apply a part, or of it these kinds."""
@@ -144,8 +142,8 @@ def begin(stage: Stage, database_url: str) -> None:
         "c2d-secrets": {
             "C2D_SECRETS_KEY": NodeKeys.from_private_key(KEY).secrets_key,
             "C2D_DATABASE_URL": database_url,
-            **CREDENTIALS,
         },
+        "c2d-storage": CREDENTIALS,
     }
     for name, values in secret.items():
         document = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": values}

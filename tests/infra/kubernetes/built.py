@@ -15,8 +15,14 @@ from infra.cluster import KUBERNETES
 HERE = Path(__file__).parent
 OVERLAYS = tuple(sorted(path.name for path in (KUBERNETES / "overlays").iterdir()))
 
-OLDER = {("batch/v1", "CronJob"): "batch/v1beta1", ("policy/v1", "PodDisruptionBudget"): "policy/v1beta1"}
-"What a server of before 1.21 calls them; their fields are the same."
+OLDER = {
+    ("batch/v1", "CronJob"): "batch/v1beta1",
+    ("policy/v1", "PodDisruptionBudget"): "policy/v1beta1",
+    ("autoscaling/v2", "HorizontalPodAutoscaler"): "autoscaling/v2beta2",
+}
+"What a server of before 1.21 calls them."
+YOUNGER = ("unhealthyPodEvictionPolicy",)
+"Fields of those kinds that such a server does not know."
 
 Document = dict[str, Any]
 
@@ -40,6 +46,15 @@ def built(folder: Path) -> list[Document]:
     assert done.returncode == 0, done.stderr
     assert not done.stderr, done.stderr  # it warns of what newer versions will refuse
     return list(yaml.safe_load_all(done.stdout))
+
+
+def as_older(document: Document) -> Document:
+    """The same for a server of before 1.21."""
+    older = OLDER.get((document["apiVersion"], document["kind"]))
+    if older is None:
+        return document
+    kept = {name: value for name, value in document["spec"].items() if name not in YOUNGER}
+    return {**document, "apiVersion": older, "spec": kept}
 
 
 @functools.cache

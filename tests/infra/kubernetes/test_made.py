@@ -11,7 +11,8 @@ import yaml
 from engines.drivers.base import Capabilities
 from engines.environments import documents
 from infra.cluster import INSIDE, KUBERNETES, name_of
-from infra.routing import PARAMETER, SIGNING, commands
+from infra.routing import HANDLERS as HANDLERS_FOLDER
+from infra.routing import PARAMETER, SIGNING, STORING, commands
 from shared.engine_config import parse_engines
 from shared.placement import complete
 
@@ -37,6 +38,15 @@ def test_the_wallet_is_given_to_those_who_sign_alone() -> None:
         each["metadata"]["name"] for each in of_kind("Deployment") if "c2d.node/wallet" in each["metadata"]["labels"]
     }
     assert given == {name_of(module) for module in SIGNING & MODULES}
+
+
+def test_the_stores_keys_are_given_to_those_who_have_to_do_with_results_alone() -> None:
+    use = {module for module in MODULES if ".storage" in (HANDLERS_FOLDER / f"{module}.py").read_text()}
+    assert use | {"direct_command"} == STORING
+    given = {
+        each["metadata"]["name"] for each in of_kind("Deployment") if "c2d.node/storage" in each["metadata"]["labels"]
+    }
+    assert given == {name_of(module) for module in STORING}
 
 
 def test_the_gateway_leads_every_method_and_path_to_its_own_handler() -> None:

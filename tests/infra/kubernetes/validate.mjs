@@ -35,7 +35,10 @@ async function faults(document) {
   } catch (error) {
     return [error.message];
   }
-  const known = new Set(["metadata", "spec", "data", "rules", "roleRef", "subjects", "automountServiceAccountToken"]);
+  const known = new Set([
+    ...["metadata", "spec", "data", "rules", "roleRef", "subjects", "automountServiceAccountToken"],
+    ...(kind === "PriorityClass" ? ["value", "preemptionPolicy", "description"] : []),
+  ]);
   const strange = Object.keys(rest).filter((key) => !known.has(key));
   for (const { value, looked } of seen) {
     if (!Array.isArray(value)) strange.push(...Object.keys(value).filter((key) => !looked.has(key)));
