@@ -44,7 +44,7 @@ def compose(name: str, kind: str, driver_of: DriverOf) -> Context:
         )
     if settings.private_key is None:
         raise SettingsError("C2D_PRIVATE_KEY is not set: an engine needs the node's key. Example: C2D_PRIVATE_KEY=0x…")
-    open_database(settings.database_url)
+    open_database(settings.database_url, connections=settings.database_connections)
     check_migrated()
     address = address_of(settings.private_key)
     with session():

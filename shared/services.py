@@ -57,7 +57,7 @@ class Services:
     def from_settings(cls, settings: HandlerSettings) -> Services:
         """Make everything of the settings; nothing is connected yet. Raises: SettingsError."""
         settings.require_key()
-        open_database(settings.database_url)
+        open_database(settings.database_url, connections=settings.database_connections)
         return cls(
             settings=settings,
             storage=open_storage(settings.storage_url),

@@ -29,6 +29,8 @@ class NodeSettings:
     "C2D_DATA_DIR: folder of the local database, results and key. Default ~/.local/share/c2d."
     database_url: str = field(repr=False)
     "C2D_DATABASE_URL: `sqlite:///…` or `postgresql://…`. Default c2d.sqlite in the data folder."
+    database_connections: int
+    "C2D_DATABASE_CONNECTIONS: what one process opens to PostgreSQL at most. Default 32; a server has a limit."
     storage_url: str
     "C2D_STORAGE_URL: `file:///path` or `s3://bucket/prefix`, where results go. Default results/ in the data folder."
     private_key: bytes | None = field(repr=False)
@@ -63,6 +65,7 @@ class NodeSettings:
         return {
             "data_dir": data_dir,
             "database_url": given.get("C2D_DATABASE_URL") or f"sqlite:///{data_dir / 'c2d.sqlite'}",
+            "database_connections": values.whole(given, "C2D_DATABASE_CONNECTIONS", 32),
             "storage_url": given.get("C2D_STORAGE_URL") or (data_dir / "results").as_uri(),
             "private_key": _private_key(given, data_dir),
             "secrets_key": given.get("C2D_SECRETS_KEY") or None,

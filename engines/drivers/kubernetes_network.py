@@ -26,16 +26,17 @@ PRIVATE = (
     "240.0.0.0/4",
 )
 PRIVATE_6 = ("::1/128", "64:ff9b::/96", "fc00::/7", "fe80::/10", "ff00::/8")
-DNS = [{"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}]
+DNS_PORT = 53
 
 
 def policies(settings: KubernetesSettings) -> list[dict[str, Any]]:
     """Nothing at all for algorithms; the node, DNS and data for pods; DNS and public addresses for who is granted."""
+    dns = names(settings)
     granted = {"key": LABEL_NETWORK, "operator": "NotIn", "values": ["none", POD_NETWORK]}
     return [
         policy(settings, "algorithm", {LABEL_NETWORK: "none"}, []),
-        policy(settings, "pods", {LABEL_NETWORK: POD_NETWORK}, [*DNS, public(), *private(settings), *node(settings)]),
-        policy(settings, "network", {}, [*DNS, public()], [granted]),
+        policy(settings, "pods", {LABEL_NETWORK: POD_NETWORK}, [*dns, public(), *private(settings), *node(settings)]),
+        policy(settings, "network", {}, [*dns, public()], [granted]),
     ]
 
 
@@ -71,6 +72,17 @@ def policy_name(engine: str, what: str) -> str:
     plain = re.sub(r"[^a-z0-9]+", "-", engine.lower())
     digest = "" if plain == engine.replace(".", "-", 1) else f"-{hashlib.sha256(engine.encode()).hexdigest()[:8]}"
     return f"c2d-{plain}{digest}-{what}"
+
+
+def names(settings: KubernetesSettings) -> list[dict[str, Any]]:
+    """The cluster's DNS: its pods, and the addresses it has besides. Port 53 of anybody would be a way out."""
+    to: list[dict[str, Any]] = [{"ipBlock": {"cidr": each}} for each in settings.dns.get("addresses", ())]
+    if settings.dns.get("namespace"):
+        where = {"matchLabels": {"kubernetes.io/metadata.name": settings.dns["namespace"]}}
+        chosen = {"matchLabels": dict(labels)} if (labels := settings.dns.get("pods")) else {}
+        to.append({"namespaceSelector": where, "podSelector": chosen})
+    port = settings.dns.get("port", DNS_PORT)
+    return [{"to": to, "ports": [{"protocol": each, "port": port} for each in ("UDP", "TCP")]}] if to else []
 
 
 def public() -> dict[str, Any]:

@@ -7,6 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 NODE_PODS = {"app.kubernetes.io/part-of": "c2d"}
+DNS: Mapping[str, Any] = {
+    "namespace": "kube-system",
+    "pods": {"k8s-app": "kube-dns"},
+    "addresses": ["169.254.20.10/32"],
+}
+"Where nearly every cluster has it, by whatever program; the address is that of a cache on each machine."
 PENDING_S = 86_400
 SLACK_S = 300
 CLAIM, EMPTY_DIR = "claim", "emptyDir"
@@ -57,6 +63,8 @@ class KubernetesSettings:
     "What the pods call; null where only algorithms run."
     node_pods: Mapping[str, str] = field(default_factory=lambda: dict(NODE_PODS))
     "Labels of the node's own pods, which the pods may call."
+    dns: Mapping[str, Any] = field(default_factory=lambda: dict(DNS))
+    "Where names are looked up: `namespace` and labels of `pods`, `addresses`, `port`."
     fetch_allow: tuple[str, ...] = ()
     "Private networks that the pods may fetch from."
     has_quota: bool = False
@@ -83,6 +91,7 @@ class KubernetesSettings:
             pod_image=str(connection.get("podImage") or cls.pod_image),
             pod_api_url=connection.get("podApiUrl"),
             node_pods=dict(connection.get("nodePods") or NODE_PODS),
+            dns=dict(connection.get("dns") or DNS),
             fetch_allow=tuple(str(network) for network in fetch_allow),
             has_quota=bool(connection.get("volumeQuota", False)),
             has_gate=bool(connection.get("networkGate", False)),

@@ -51,7 +51,7 @@ def compose(*, is_patient: bool, stop: threading.Event) -> list[Till]:
     if settings.private_key is None:
         raise SettingsError("C2D_PRIVATE_KEY is not set: claims are signed with it. Example: C2D_PRIVATE_KEY=0x…")
     key, payee = settings.private_key, Address(address_of(settings.private_key).lower())
-    open_database(settings.database_url)
+    open_database(settings.database_url, connections=settings.database_connections)
     _wait_until_migrated(is_patient, stop)
     storage, chains = open_storage(settings.storage_url), open_chains(settings.chains)
     return [Till(chains[config.chain_id], payee, key, storage, _now_ms, rules_of(config)) for config in settings.chains]

@@ -16,7 +16,10 @@ from shared.settings import NodeSettings
 from shared.signatures import address_of
 
 PLUGIN = "install a network plugin that enforces them (Calico, Cilium …), or run only algorithms you trust"
-ADDRESS = "is the node up there? C2D_POD_API_URL must be an address that pods reach"
+ADDRESS = (
+    "is the node up there? C2D_POD_API_URL must be an address that pods reach; where it is a name, the engine's `dns` "
+    "must say where the cluster's DNS is"
+)
 
 
 def probe(name: str, engine: EngineConfig, settings: NodeSettings) -> list[Check]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,12 @@ from shared.errors import SettingsError, Unavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x_C2D0_0001
+_HELD = "55P03"
+"PostgreSQL's code for a lock that was not to be had in time."
 WRITERS_WAIT_S = 20
+TABLE_WAIT = "3s"
+"So long a migration waits for a table, since everybody else waits behind it: a backup may hold one for an hour."
+TRIES, PAUSE_S = 40, 2.0
 _WRITING = threading.RLock()
 _EXAMPLE = "for example sqlite:////var/lib/c2d/c2d.sqlite or postgresql://c2d:secret@db/c2d"
 
@@ -129,11 +135,21 @@ def lock_rows(query: Any, *, skip: bool = False) -> Any:
     return query.for_update("FOR UPDATE SKIP LOCKED" if skip else "FOR UPDATE")
 
 
-def migrate() -> list[str]:
-    """Bring the schema up to date, once, however many processes ask at the same time; return what was applied."""
-    with session(), _migration_lock():
-        _check_encoding()
-        return list(Runner(_bound(), str(MIGRATIONS)).up())
+def migrate(folder: Path = MIGRATIONS) -> list[str]:
+    """Take the folder's steps that were not taken yet, once, however many processes ask; return what was applied.
+
+    Each step is whole or not there. Raises: Unavailable, where a table is held by somebody else for minutes, too.
+    """
+    for _ in range(TRIES):
+        with session(), _migration_lock():
+            _check_encoding()
+            try:
+                return list(Runner(_bound(), str(folder)).up())
+            except OperationalError as error:
+                if getattr(error.__context__, "sqlstate", None) != _HELD:
+                    raise
+        time.sleep(PAUSE_S)
+    raise Unavailable("Somebody else holds a table that is to be changed, a backup perhaps; run `c2d migrate` later.")
 
 
 def check_migrated() -> None:
@@ -164,8 +180,10 @@ def _migration_lock() -> Iterator[None]:
     if is_postgresql():
         DATABASE.execute_sql("SELECT pg_advisory_lock(%s)", (_ADVISORY_LOCK,))
         try:
+            DATABASE.execute_sql(f"SET lock_timeout = '{TABLE_WAIT}'")
             yield
         finally:
+            DATABASE.execute_sql("RESET lock_timeout")
             DATABASE.execute_sql("SELECT pg_advisory_unlock(%s)", (_ADVISORY_LOCK,))
         return
     with open(f"{_bound().database}.migrate", "w") as lock:

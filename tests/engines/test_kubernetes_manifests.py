@@ -250,6 +250,18 @@ def test_no_two_engines_share_the_name_of_a_policy() -> None:
     assert found[:2] == [f"c2d-gpu-{address}-pods", f"c2d-gpu-a-{address}-pods"]
 
 
+def test_names_are_looked_up_where_the_operator_says_alone() -> None:
+    def rules(**dns: Any) -> list[dict[str, Any]]:
+        return policies(KubernetesSettings.from_connection("k", {"dns": dns}))[2]["spec"]["egress"][:-1]  # type: ignore[no-any-return]
+
+    there = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}, "podSelector": {}}
+    ports = [{"protocol": "UDP", "port": 5353}, {"protocol": "TCP", "port": 5353}]
+    assert rules(namespace="openshift-dns", port=5353) == [{"to": [there], "ports": ports}]
+    [rule] = rules(addresses=["10.0.0.2/32"])
+    assert rule["to"] == [{"ipBlock": {"cidr": "10.0.0.2/32"}}]
+    assert rules(port=53) == []  # nowhere: an empty `to` would mean anywhere
+
+
 def test_policies_let_algorithms_reach_nothing_and_pods_what_they_need() -> None:
     given = {"podApiUrl": "http://10.96.0.7:8000", "nodePods": {"app": "node"}}
     settings = KubernetesSettings.from_connection("k_1.x", given, ["10.1.0.0/16"])
@@ -266,7 +278,14 @@ def test_policies_let_algorithms_reach_nothing_and_pods_what_they_need() -> None
         },
     }
     dns, public, private, node, address = pods["spec"]["egress"]
-    assert dns == {"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}
+    kube_dns = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }
+    assert dns == {
+        "to": [{"ipBlock": {"cidr": "169.254.20.10/32"}}, kube_dns],
+        "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}],
+    }
     assert "169.254.0.0/16" in public["to"][0]["ipBlock"]["except"] and private == {
         "to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]
     }

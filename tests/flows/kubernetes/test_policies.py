@@ -67,9 +67,11 @@ def walled() -> Iterator[Walled]:
         connection = {
             "namespace": namespace, "storageClass": kubernetes.CLASS, "podImage": kubernetes.POD_IMAGE,
             "podApiUrl": f"http://{node[0]}:{node[1]}", "networkGate": True,
+            "dns": {"namespace": namespace, "pods": {"bare": "stranger"}},
         }  # fmt: skip
         targets = {"node": node, "beside": beside, "data": (places["data"], OTHER), "dns": (places["stranger"], DNS)}
         targets["stranger"] = (places["stranger"], OTHER)
+        targets["no dns"] = (places["data"], DNS)
         allowed = [ip_network(f"{places['data']}/32")]
         yield Walled(api, namespace, KubernetesDriver("walled", connection, allowed), targets)
 

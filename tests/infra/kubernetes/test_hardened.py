@@ -8,7 +8,7 @@ import pytest
 
 from engines.drivers.kubernetes_manifests import LABEL_NETWORK
 from engines.drivers.manifests import POD_NETWORK
-from infra.cluster import name_of
+from infra.cluster import KUBERNETES, name_of
 from infra.routing import SIGNING, STORING
 from tests.infra.kubernetes.built import OVERLAYS, Document, overlay, pod_specs
 from tests.needs import needs
@@ -16,6 +16,7 @@ from tests.needs import needs
 pytestmark = [pytest.mark.full, needs("kustomize"), pytest.mark.timeout(900)]
 LARGE = tuple(name for name in OVERLAYS if name != "minimal")
 PASSES = {"passes", "settlement"}
+SCALER = "HorizontalPodAutoscaler"
 
 
 @pytest.mark.parametrize("name", LARGE)
@@ -101,6 +102,22 @@ def test_what_the_cluster_scales_has_no_number_of_its_own() -> None:
     }
     every = {each["metadata"]["name"] for each in documents if each["kind"] == "Deployment"}
     assert scaled and not scaled & fixed and scaled | fixed == every
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_an_operator_is_told_how_many_connections_the_database_must_take(name: str) -> None:
+    documents = overlay(name)
+    most = {each["metadata"]["name"]: each["spec"]["maxReplicas"] for each in documents if each["kind"] == SCALER}
+    [settings] = [each["data"] for each in documents if each["metadata"]["name"].startswith("c2d-settings-")]
+    total = 0
+    for each in documents:
+        if each["kind"] == "Deployment" and each["metadata"]["name"] != "nginx":
+            [container] = each["spec"]["template"]["spec"]["containers"]
+            own = {entry["name"]: entry["value"] for entry in container.get("env", ())}
+            count = int((settings | own)["C2D_DATABASE_CONNECTIONS"])
+            replicas = most.get(each["metadata"]["name"]) or each["spec"]["replicas"]
+            total += replicas * (min(count, int(own.get("C2D_THREADS", count))) + 1)  # and one that listens
+    assert f"{name}: {total}" in (KUBERNETES / "README.md").read_text()
 
 
 def test_no_minute_is_without_a_pass_from_cron() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from shared.db.base import DATABASE
-from shared.db.connection import check_migrated, migrate, open_database, session, transaction
+from shared.db.connection import MIGRATIONS, check_migrated, migrate, open_database, session, transaction
 from shared.db.node_tables import NODE_TABLES, Nonce
 from shared.db.payment_tables import PAYMENT_TABLES
 from shared.db.tables import WORK_TABLES, Workflow
@@ -18,11 +22,15 @@ from shared.names import Address
 from tests.databases import opened
 from tests.needs import needs
 from tests.services.postgres import PostgresServer
-from tests.shared.db.rows import at_once
+from tests.shared.db.rows import at_once, submit
 
 MIGRATE = (
     "import sys; from shared.db.connection import migrate, open_database;"
     "open_database(sys.argv[1]); print(len(migrate()))"
+)
+MIGRATE_IN = (
+    "import sys; from pathlib import Path; from shared.db.connection import migrate, open_database;"
+    "open_database(sys.argv[1]); migrate(Path(sys.argv[2]))"
 )
 ADDRESS = Address("0x" + "a" * 40)
 
@@ -43,6 +51,71 @@ def test_migrated_by_four_processes_at_once_each_step_is_taken_once(empty_url: s
     assert applied[:3] == [0, 0, 0] and applied[3] >= 1
     with opened(empty_url):
         check_migrated()
+
+
+STEP = "def up(migrator, db):\n    db.execute_sql('ALTER TABLE job ADD COLUMN {name} INTEGER')\n"
+
+
+def version(folder: Path, **steps: str) -> Path:
+    """The migrations of a version that has these steps beside the shipped ones."""
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, text in steps.items():
+        (folder / f"9000_{name}.py").write_text(text)
+    return folder
+
+
+def columns() -> set[str]:
+    with session():
+        return {column.name for column in DATABASE.get_columns("job")}
+
+
+def test_two_versions_rolled_out_at_once_take_each_step_once_and_the_one_before_goes_on(
+    empty_url: str, tmp_path: Path
+) -> None:
+    folders = [version(tmp_path / name, **{name: STEP.format(name=name)}) for name in ("blue", "green")]
+    commands = [[sys.executable, "-c", MIGRATE_IN, empty_url, str(folder)] for folder in folders * 2]
+    processes = [subprocess.Popen(command) for command in commands]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    with opened(empty_url):
+        check_migrated()  # the version before, which knows of neither
+        assert migrate() == [] and {"blue", "green"} <= columns()
+        submit()  # whose rows leave out what it does not know
+
+
+def test_a_step_that_fails_half_way_is_not_there_and_keeps_nobody_waiting(empty_url: str, tmp_path: Path) -> None:
+    broken = STEP.format(name="half") + "    raise ValueError('half-way')\n"
+    with opened(empty_url):
+        with pytest.raises(ValueError, match="half-way"):
+            migrate(version(tmp_path / "broken", half=broken))
+        assert "half" not in columns()
+        assert migrate(version(tmp_path / "mended", half=STEP.format(name="half"))) == ["9000_half"]
+
+
+@needs("postgres")
+def test_a_migration_does_not_wait_in_everybodys_way_for_a_table_that_a_backup_holds(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    with opened(postgres_url):
+        migrate()
+        later = version(tmp_path / "later", more=STEP.format(name="more"))
+        with psycopg.connect(postgres_url) as backup:
+            backup.execute("LOCK TABLE job IN ACCESS SHARE MODE")
+            process = subprocess.Popen([sys.executable, "-c", MIGRATE_IN, postgres_url, str(later)])
+            with psycopg.connect(postgres_url, autocommit=True) as other:
+                until_it_waits(other)
+                other.execute("SELECT count(*) FROM job")  # behind it, until it lets go
+            assert process.poll() is None
+        assert process.wait(60) == 0 and "more" in columns()
+
+
+def until_it_waits(connection: psycopg.Connection[Any]) -> None:
+    """Until somebody waits for the table."""
+    end = time.monotonic() + 60
+    while not connection.execute(
+        "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'"
+    ).fetchall():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_an_unmigrated_database_is_told_as_such(empty_url: str) -> None:
