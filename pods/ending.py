@@ -6,12 +6,12 @@ What it holds is left as a crash leaves it, and a pod that is started again goes
 from __future__ import annotations
 
 import os
-from _signal import SIGTERM, signal  # type: ignore[import-not-found]  # `signal` makes enums of them all: half a ms
+import signal
 
-TOLD_TO_END = 128 + int(SIGTERM)
+TOLD_TO_END = 128 + signal.SIGTERM
 "The exit code, as a shell would give it for a program that the signal ends."
 
 
 def end_when_told() -> None:
     """Have SIGTERM end this process."""
-    signal(SIGTERM, lambda *_: os._exit(TOLD_TO_END))
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(TOLD_TO_END))
