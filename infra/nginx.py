@@ -43,7 +43,7 @@ TAIL = """\
         proxy_next_upstream error timeout;
         proxy_set_header Host $http_host;
         proxy_set_header Connection "";
-        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         proxy_intercept_errors on;        # of these statuses alone which an error_page beside proxy_pass names
         recursive_error_pages on;
 
@@ -63,7 +63,7 @@ TAIL = """\
             error_page 421 502 504 =503 @away;
             proxy_pass http://$handler;
         }
-STREAMED
+LARGER
         # What nginx itself has to say is told in JSON as well.
         error_page 400 /nginx/400;
         error_page 405 /nginx/405;
@@ -74,14 +74,26 @@ TOLD
 }
 """
 
-STREAM = """\
-        location = PATH { # bytes are streamed through, however many; the handler has its own limit
+KEPT = """\
+        location = PATH { # bytes instead of JSON, and more of them
+            client_max_body_size MOST;
+            error_page 413 @too_large;
+            error_page 421 = @again;
+            error_page 502 504 =503 @away;
+            proxy_pass http://$handler;
+        }
+"""
+
+STREAMED = """\
+        location = PATH { # streamed through, however much: the handler knows who sends before it reads
             client_max_body_size 0;
             proxy_request_buffering off;
             error_page 421 502 504 =503 @away;
             proxy_pass http://$handler;
         }
 """
+KEPT_BYTES = 32 << 20
+"Bodies that may be larger are streamed."
 
 SAID = """\
         location WHERE {
@@ -92,8 +104,7 @@ SAID = """\
 """
 
 AWAY = problem(Unavailable("This part of the node cannot be reached just now; try again shortly."))
-LARGE = problem(PayloadTooLarge(f"The body is larger than this call takes, at most {JSON_BYTES} bytes."))
-"Handlers say so too, of less."
+LARGE = problem(PayloadTooLarge("The body is larger than this call takes: 8 MiB of JSON, 25 MiB to be encrypted."))
 UNREAD = (
     problem(InvalidRequest("The request cannot be read as HTTP.")),
     problem(MethodNotAllowed("No method of that name is served here.")),
@@ -106,7 +117,9 @@ UNREAD = (
 def configuration(found: list[Route], servers: Mapping[str, Sequence[str]], everywhere: str = "") -> str:
     """The whole file: `servers` says where each module listens, `everywhere` is told to the main process.
 
-    A module without a server is not reached from outside; its paths are as unknown as any.
+    A module without a server is not reached from outside; its paths are as unknown as any. A connection is kept for
+    seconds only, fewer than an ending handler goes on serving: none is in use when it closes, whoever comes to its
+    address is soon left again, and new handlers get their share.
     """
     reached = [route for route in found if route.module in servers]
     lines = [f"        {key(route)} {route.module};" for route in reached]
@@ -115,13 +128,21 @@ def configuration(found: list[Route], servers: Mapping[str, Sequence[str]], ever
     lines += ["    }"]
     for module, addresses in servers.items():
         listed = " ".join(f"server {address};" for address in addresses)
-        lines.append(f"    upstream {module} {{ {listed} keepalive 16; }}")
-    streamed = "".join(STREAM.replace("PATH", route.path) for route in reached if route.takes_bytes)
-    tail = TAIL.replace("MOST", str(JSON_BYTES)).replace("STREAMED\n", streamed).replace("TOLD\n", told())
+        lines.append(f"    upstream {module} {{ {listed} keepalive 16; keepalive_time 5s; keepalive_timeout 5s; }}")
+    told = {"MOST": str(JSON_BYTES), "LARGER\n": "".join(larger(route) for route in reached), "TOLD\n": own_words()}
+    tail = re.sub("MOST|LARGER\\n|TOLD\\n", lambda each: told[each[0]], TAIL)
     return HEAD.replace("GLOBAL", everywhere) + "\n".join([*lines, tail])
 
 
-def told() -> str:
+def larger(route: Route) -> str:
+    """The place of a route whose bodies are larger than others; nothing for all others."""
+    if route.max_bytes <= JSON_BYTES:
+        return ""
+    place = KEPT if route.max_bytes <= KEPT_BYTES else STREAMED
+    return place.replace("PATH", route.path).replace("MOST", str(route.max_bytes))
+
+
+def own_words() -> str:
     """What nginx answers by itself: for a handler that cannot be reached, and for what never gets to one."""
     found = said("@away", AWAY, "\n            add_header Retry-After 5 always;") + said("@too_large", LARGE)
     return found + "".join(said(f"= /nginx/{each['status']}", each) for each in UNREAD)
@@ -131,7 +152,7 @@ def said(where: str, body: Mapping[str, Any], more: str = "") -> str:
     """One answer, as any handler's error looks."""
     text = dumps({"error": body["detail"], **body}).decode()
     given = {"WHERE": where, "MORE": more, "STATUS": str(body["status"]), "BODY": text}
-    return re.sub("WHERE|MORE|STATUS|BODY", lambda found: given[found[0]], SAID)
+    return re.sub("WHERE|MORE|STATUS|BODY", lambda each: given[each[0]], SAID)
 
 
 def key(route: Route) -> str:

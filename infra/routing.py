@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.web import Command, Takes
+from shared.web import Command
 
 INFRA = Path(__file__).parent
 HANDLERS = INFRA.parent / "handlers"
@@ -30,8 +30,8 @@ class Route:
     method: str
     path: str
     module: str
-    takes_bytes: bool
-    "Its body is of any kind and length: a proxy keeps none of it."
+    max_bytes: int
+    "Of a body."
 
     @property
     def pattern(self) -> str:
@@ -49,9 +49,7 @@ def commands() -> list[tuple[str, Command]]:
 def routes(declared: Iterable[tuple[str, Command]]) -> list[Route]:
     """Every route there is."""
     found = [
-        Route(command.method, path, module, command.takes is Takes.BYTES)
-        for module, command in declared
-        for path in command.paths
+        Route(command.method, path, module, command.max_bytes) for module, command in declared for path in command.paths
     ]
     return sorted(found, key=lambda route: (route.path, route.method))
 

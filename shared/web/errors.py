@@ -11,6 +11,7 @@ import falcon
 from shared.endpoints import NOT_BUILT_ROUTES, is_routed
 from shared.errors import C2DError, MethodNotAllowed, Misdirected, NotAvailable
 from shared.strict_json import dumps
+from shared.web.incoming import DRAINED_BYTES, Incoming, Takes
 
 LOG = logging.getLogger(__name__)
 RETRY_AFTER_S = 5
@@ -45,7 +46,12 @@ def not_built(req: falcon.Request, resp: falcon.Response, **_: str) -> None:
 
 
 def _misdirected(req: falcon.Request) -> Misdirected:
-    """Where an ended process was, another may be before every proxy has heard of it."""
+    """Where an ended process was, another may be before every proxy has heard of it.
+
+    A body that proxies keep, to send it again, is read: they are to see the answer and not a broken pipe.
+    """
+    if (req.content_length or 0) <= DRAINED_BYTES:
+        Incoming(req, {}, Takes.BYTES, 0).drain()
     detail = f"Another process of this node serves {req.method} {req.path[:200]}; nothing was done. Try again."
     return Misdirected(detail, retry_after_s=1)
 

@@ -114,7 +114,8 @@ def test_an_unknown_route_is_unknown(url: str) -> None:
         ("GET", "/", {"Host": "a b"}, (400, "invalid_request")),
         ("TRACE", "/", {}, (405, "method_not_allowed")),
         ("POST", f"{SERVICES}/freeCompute", {"Content-Length": str(JSON_BYTES + 1)}, (413, "payload_too_large")),
-        ("POST", f"{SERVICES}/encryptFile", {"Content-Length": str(1 << 30)}, (503, "unavailable")),
+        ("POST", f"{SERVICES}/encryptFile", {"Content-Length": str(26 << 20)}, (413, "payload_too_large")),
+        ("POST", f"{SERVICES}/c2dJobPublishResult", {"Content-Length": str(1 << 40)}, (503, "unavailable")),
     ],
 )
 def test_what_is_too_much_is_told_in_json(

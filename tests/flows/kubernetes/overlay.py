@@ -13,8 +13,6 @@ import yaml
 
 from infra.cluster import KUBERNETES
 
-TWICE = ("status", "free-start", "pods")
-"Handlers whose pods are killed under load."
 SMALL = {"requests": {"cpu": "5m", "memory": "32Mi"}}
 
 
@@ -37,6 +35,8 @@ class Wish:
     "Beside the base."
     awake: tuple[str, ...] = ()
     "The only handlers that have a pod; nothing: all have."
+    twice: tuple[str, ...] = ()
+    "Handlers that have two."
 
 
 def write(folder: Path, wish: Wish) -> None:
@@ -71,29 +71,7 @@ def renamed(kind: str, name: str) -> dict[str, Any]:
 
 
 def node_part(here: Path, wish: Wish) -> dict[str, Any]:
-    """The base and its parts, one replica each but those that are killed; small, since the machine is."""
-    handlers = {"kind": "Deployment", "labelSelector": "c2d.node/handler"}
-    killed = {"kind": "Deployment", "name": f"^({'|'.join(TWICE)})$"}
-    every = {"kind": "Deployment"}
-    small = [{"op": "replace", "path": "/spec/template/spec/containers/0/resources", "value": SMALL}]
-    begun = [{"op": "replace", "path": "/spec/template/spec/initContainers/0/resources", "value": SMALL}]
-    own_image = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": wish.proxy_image}]
-    aliases = [{"ip": ip, "hostnames": [name]} for name, ip in wish.addresses.items()]
-    named = [{"op": "add", "path": "/spec/template/spec/hostAliases", "value": aliases}]
-    one = [{"op": "replace", "path": "/spec/replicas", "value": 1}]
-    two = [{"op": "replace", "path": "/spec/replicas", "value": 2}]
-    listed = [{"protocol": "TCP", "port": port} for port in wish.ports]
-    opened = [{"op": "add", "path": "/spec/egress/0/ports/-", "value": each} for each in listed]
-    none = [{"op": "replace", "path": "/spec/replicas", "value": 0}]
-    awake = {"kind": "Deployment", "name": f"^({'|'.join(wish.awake)})$"}
-    patches: list[tuple[dict[str, str], list[dict[str, Any]]]] = [
-        (every, small),
-        (handlers, begun),
-        ({"kind": "Deployment", "name": "^(passes|settlement)$"}, begun),
-        *([(handlers, none), (awake, one)] if wish.awake else [(handlers, one), (killed, two)]),
-        ({"kind": "NetworkPolicy", "name": "outside"}, opened),
-        ({"kind": "Deployment", "name": "nginx"}, [*own_image, *named, *one]),
-    ]
+    """The base and its parts, under this test's names."""
     return {
         "namespace": wish.namespace,
         "resources": [at(here, part) for part in ("base", *wish.parts)],
@@ -102,9 +80,36 @@ def node_part(here: Path, wish: Wish) -> dict[str, Any]:
             {"name": "c2d-engines", "files": ["engines.yaml"]},
         ],
         "images": [{"name": "c2d/node", "newName": "c2d/node", "newTag": wish.tag}],
-        "patches": [{"target": target, "patch": json.dumps(changes)} for target, changes in patches]
-        + [renamed("Namespace", wish.namespace)],
+        "patches": [*fitted(wish), renamed("Namespace", wish.namespace)],
     }
+
+
+def fitted(wish: Wish) -> list[dict[str, Any]]:
+    """One replica each but those that have two; small, since the machine is."""
+    handlers = {"kind": "Deployment", "labelSelector": "c2d.node/handler"}
+    twice = {"kind": "Deployment", "name": f"^({'|'.join(wish.twice)})$"}
+    every = {"kind": "Deployment"}
+    small = [{"op": "replace", "path": "/spec/template/spec/containers/0/resources", "value": SMALL}]
+    begun = [{"op": "replace", "path": "/spec/template/spec/initContainers/0/resources", "value": SMALL}]
+    own_image = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": wish.proxy_image}]
+    aliases = [{"ip": ip, "hostnames": [name]} for name, ip in wish.addresses.items()]
+    named = [{"op": "add", "path": "/spec/template/spec/hostAliases", "value": aliases}]
+    one = [{"op": "add", "path": "/spec/replicas", "value": 1}]
+    two = [{"op": "add", "path": "/spec/replicas", "value": 2}]
+    listed = [{"protocol": "TCP", "port": port} for port in wish.ports]
+    opened = [{"op": "add", "path": "/spec/egress/0/ports/-", "value": each} for each in listed]
+    none = [{"op": "add", "path": "/spec/replicas", "value": 0}]
+    awake = {"kind": "Deployment", "name": f"^({'|'.join(wish.awake)})$"}
+    patches: list[tuple[dict[str, str], list[dict[str, Any]]]] = [
+        (every, small),
+        (handlers, begun),
+        ({"kind": "Deployment", "name": "^(passes|settlement)$"}, begun),
+        *([(handlers, none), (awake, one)] if wish.awake else [(handlers, one)]),
+        (twice, two),
+        ({"kind": "NetworkPolicy", "name": "outside"}, opened),
+        ({"kind": "Deployment", "name": "nginx"}, [*own_image, *named, *one]),
+    ]
+    return [{"target": target, "patch": json.dumps(changes)} for target, changes in patches]
 
 
 def at(here: Path, part: str) -> str:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,29 +52,31 @@ class Stage:
     def kubectl(self, *words: str, given: str | None = None, namespace: str = "") -> str:
         """One command, in the node's namespace if no other is said; what it printed."""
         where = ["-n", namespace or self.wish.namespace]
-        command = [os.environ.get("C2D_KUBE_KUBECTL", "kubectl"), *words, *where]
+        command = [os.environ.get("C2D_KUBE_KUBECTL", "kubectl"), *where, *words]
         done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=LIMIT_S, check=False)
         assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
         return done.stdout
 
+    def written(self, part: str) -> Path:
+        """The folder of a part as it is wished for now."""
+        overlay.write(self.folder / "overlay", self.wish)
+        return self.folder / "overlay" / part
+
     def documents(self, part: str) -> list[Document]:
         """What kustomize makes of ours, as this server calls it."""
-        found = built(self.folder / "overlay" / part)
+        found = built(self.written(part))
         if "policy/v1" in self.kubectl("api-versions").split():
             return found
         return [as_older(each) for each in found]  # 1.20 or older
 
     def apply(self, part: str, *kinds: str) -> None:
         """Apply a part, or of it these kinds."""
-        overlay.write(self.folder / "overlay", self.wish)
         chosen = [each for each in self.documents(part) if not kinds or each["kind"] in kinds]
-        self.kubectl(
-            "apply",
-            "-f",
-            "-",
-            given=json.dumps({"apiVersion": "v1", "kind": "List", "items": chosen}),
-            namespace=self.wish.jobs if part == "jobs" else "",
-        )
+        spaces = [each["metadata"].get("namespace", "") for each in chosen]
+        for space in sorted(set(spaces)):  # what has none, the namespaces themselves, comes first
+            items = [each for each, own in zip(chosen, spaces, strict=True) if own == space]
+            listed = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+            self.kubectl("apply", "-f", "-", given=listed, namespace=space)
 
     def deploy(self) -> float:
         """Apply all, and wait until every Deployment is what it should be; seconds."""
@@ -100,7 +102,14 @@ class Stage:
 
 
 @contextlib.contextmanager
-def deployed(folder: Path, address: str, storage_class: str, engine: Mapping[str, Any], **more: Any) -> Iterator[Stage]:
+def deployed(
+    folder: Path,
+    address: str,
+    storage_class: str,
+    engine: Mapping[str, Any],
+    kind: type[Stage] = Stage,
+    **more: Any,
+) -> Iterator[Stage]:
     """A node on the cluster, with PostgreSQL and a store at this machine's address; all of it is gone afterwards.
 
     `more` is of the wish: its parts, its handlers that are awake; settings beside those every stage has.
@@ -117,12 +126,13 @@ def deployed(folder: Path, address: str, storage_class: str, engine: Mapping[str
         engine={"name": "kubernetes", "type": "kubernetes", "namespace": f"c2d-{tag}-jobs", "podImage": pod_image,
                 "storageClass": storage_class, **engine},
     )  # fmt: skip
-    stage = Stage(wish, folder, postgres)
+    stage = kind(wish, folder, postgres)
     docker("tag", built_image("node"), f"c2d/node:{tag}")
     to_nodes(f"c2d/node:{tag}")
     try:
         begin(stage, postgres.create_database().replace("127.0.0.1", address))
-        yield stage
+        with refused_without_pods(stage.wish.addresses.values()):
+            yield stage
     finally:
         stage.kubectl("delete", "namespace", wish.namespace, wish.jobs, "--wait=false", "--ignore-not-found")
         for kind in ("clusterrolebinding", "clusterrole"):
@@ -153,6 +163,29 @@ def begin(stage: Stage, database_url: str) -> None:
     settings = {**stage.wish.settings, "C2D_POD_API_URL": f"http://{addresses['pods']}:8000"}
     stage.wish = replace(stage.wish, addresses=addresses, settings=settings)
     stage.url = f"http://{addresses['c2d']}"
+
+
+@contextlib.contextmanager
+def refused_without_pods(addresses: Iterable[str]) -> Iterator[None]:
+    """Refuse what is sent to a Service while it has no pod, as the shipped policies and the cluster's proxy mean to.
+
+    Where a node's pods are on Docker's bridge, Docker lets them out before that proxy's rule is asked, and whoever
+    answers for all addresses outside would be taken for the node.
+    """
+    rule = ["DOCKER-USER", "-p", "tcp", "-d", ",".join(addresses), "-j", "REJECT", "--reject-with", "tcp-reset"]
+    is_docker = (
+        shutil.which("iptables")
+        and not subprocess.run(
+            ["iptables", "-w", "-n", "-L", "DOCKER-USER"], capture_output=True, check=False
+        ).returncode
+    )
+    try:
+        if is_docker:
+            subprocess.run(["iptables", "-w", "-I", *rule], check=True)
+        yield
+    finally:
+        if is_docker:
+            subprocess.run(["iptables", "-w", "-D", *rule], check=True)
 
 
 def port_of(url: str) -> int:
