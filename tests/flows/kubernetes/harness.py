@@ -14,6 +14,7 @@ from urllib3.exceptions import HTTPError
 
 from engines.drivers.kubernetes_api import KubernetesApi
 from engines.drivers.kubernetes_connect import connect
+from engines.drivers.kubernetes_manifests import MAIN
 from engines.drivers.kubernetes_one_manifests import JOB, pod_name
 from shared.errors import C2DError
 from shared.names import LABEL_ENGINE, JobId, Phase, container_name
@@ -41,6 +42,16 @@ class KubernetesPlace(Place):
     def pod(self, record: Json, phase: Phase) -> Json | None:
         """The pod of one phase."""
         return self.api.find(self.path("pods", container_name(JobId(record["jobId"]), phase)))
+
+    def says(self, record: Json, phase: Phase) -> str:
+        """What the phase's container has printed so far."""
+        pod = self.pod(record, phase)
+        if pod is None:
+            return ""
+        path, names = self.path("pods", pod["metadata"]["name"]), [each["name"] for each in pod["spec"]["containers"]]
+        query = {"container": phase.value if phase.value in names else MAIN}
+        answer = self.api.call("GET", f"{path}/log", query=query, accept=(400, 404, 500))
+        return str(answer.body) if answer.status == 200 else ""
 
     def outside(self) -> list[str]:
         """What the cluster still has of this engine's jobs."""

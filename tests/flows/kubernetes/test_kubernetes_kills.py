@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.flows.docker.harness import job
-from tests.flows.kills import Yard, kill_at, kill_at_so_many, outside
+from infra.c2d.pod_image import ensure_pod_image
+from tests.flows.docker.harness import POD_IMAGE, job
+from tests.flows.kills import Yard, from_to, kill_at, kill_at_so_many, outside
 from tests.flows.kubernetes.harness import KubernetesPlace, OnePodPlace, parts_on_kubernetes
+from tests.flows.kubernetes.stories import STRETCHES
 from tests.needs import needs
+from tests.services import kubernetes
 
 pytestmark = [needs("kube", "docker"), pytest.mark.xdist_group("kubernetes")]
 LANES = 3
@@ -34,6 +37,8 @@ def volume(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory: pytest.TempPathFactory, volume: str) -> Iterator[Yard]:
     (kind, engine), folder = KINDS[volume], tmp_path_factory.mktemp(f"kills-{volume}")
+    if kubernetes.POD_IMAGE == POD_IMAGE:
+        ensure_pod_image({}, print)  # what happens in these stories hangs on how today's pods end
     with parts_on_kubernetes(folder, LANES, kind, **engine) as (parts, place):
         yield Yard(parts, place, folder, "kubernetes")
 
@@ -55,6 +60,20 @@ def test_a_pass_killed_at_many_places_changes_nothing(yard: Yard, volume: str, r
     deaths = kill_at_so_many(yard, MANY) if volume == "claim" else kill_at(yard, outside)
     record_property("told", deaths.told())
     assert len(deaths.found) >= 40, deaths.told()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("what", STRETCHES)
+def test_a_pass_killed_while_something_else_happens_changes_nothing(
+    yard: Yard, volume: str, what: str, record_property: Tell
+) -> None:
+    stretch = STRETCHES[what]
+    if volume not in stretch.kinds:
+        pytest.skip(f"with a {volume} this is another story")
+    deaths = kill_at(yard, from_to(stretch.first, stretch.last), stretch.story)
+    record_property("told", deaths.told())
+    assert deaths.found, deaths.told()
 
 
 @pytest.mark.full
