@@ -12,12 +12,11 @@ from engines.actions import Action, Create, EnsureImage, EnsureVolume, Look, Mov
 from engines.endings import end, finish, is_saved, stopped, wrote_too_much
 from engines.job_view import JobView
 from engines.observation import ContainerSeen, ContainerState, Seen
-from engines.pod_rules import RESTARTS, start_again, tell, when_pod
-from shared.lifecycle import STOPPED_IN_LINE, JobStatus, Reason, ending
+from engines.pod_rules import tell, when_lost, when_pod
+from engines.publish_rules import when_publishing
+from shared.lifecycle import STOPPED_IN_LINE, JobStatus, Reason
 from shared.names import Phase
 
-RETRY_MS = 15_000
-"Between two tries to publish."
 LOOK_MS = 1_000
 "Between two looks at a container that has just started: its log, its disk."
 MOST_LOOK_MS = 3_000
@@ -28,6 +27,9 @@ LAST_WORDS_MS = 5_000
 "A pod that has reported its failure is given this long to end by itself."
 GRACE_S = 10
 "Between SIGTERM and SIGKILL for an algorithm."
+
+ENDED = "The engine ended the algorithm; it is not run a second time."
+VOLUME_GONE = "Somebody removed the job's volume"
 
 REPORTED: dict[str, JobStatus] = {
     "data_failed": JobStatus.DATA_FAILED,
@@ -75,7 +77,9 @@ def when_provisioning(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
         return _when_provisioning_failed(job, seen, now_ms)
     pod = seen.exited(Phase.PROVISION)
     if pod is not None and pod.exit_code == 0 and report is not None:
-        return [Create(Phase.RUN), Move(JobStatus.RUNNING)]
+        if seen.has_volume:
+            return [Create(Phase.RUN), Move(JobStatus.RUNNING)]
+        return when_lost(job, seen, now_ms, Phase.PROVISION, JobStatus.DATA_FAILED, VOLUME_GONE)
     return when_pod(job, seen, now_ms, Phase.PROVISION, JobStatus.DATA_FAILED)
 
 
@@ -118,12 +122,13 @@ def _when_algorithm_is_gone(job: JobView, seen: Seen) -> list[Action]:
     """It was made before the job became a running one: what is not there now was there, and may have run."""
     lost = "The algorithm's container is gone; it is not run a second time."
     if not seen.has_volume:
-        return end(job, seen, JobStatus.RUN_FAILED, Reason.LOST, lost)
+        return end(job, seen, JobStatus.RUN_FAILED, Reason.LOST, f"{lost} Its outputs are gone.")
     return [Record({"reason": Reason.LOST.value, "reason_detail": lost}), Move(JobStatus.PUBLISHING, Reason.LOST, lost)]
 
 
 def _when_algorithm_ended(job: JobView, run: ContainerSeen) -> list[Action]:
-    reason, detail = (job.reason, job.detail) if job.reason is not None else _why_it_ended(job, run)
+    is_known = job.reason is not None and not (job.reason is Reason.TIMEOUT and _is_unheard(run))
+    reason, detail = (job.reason, job.detail) if is_known else _why_it_ended(job, run)
     facts = {
         "exit_code": run.exit_code,
         "oom_killed": run.oom_killed,
@@ -135,6 +140,11 @@ def _when_algorithm_ended(job: JobView, run: ContainerSeen) -> list[Action]:
     return [Record(facts), Move(JobStatus.PUBLISHING, reason, detail)]
 
 
+def _is_unheard(run: ContainerSeen) -> bool:
+    """Whether it ended where nobody saw it, so that nobody knows whether it used its time."""
+    return run.was_killed and run.exit_code is None
+
+
 def _why_it_ended(job: JobView, run: ContainerSeen) -> tuple[Reason | None, str | None]:
     """The reason of an end that no pass asked for; null where the algorithm ended by itself."""
     if run.oom_killed:
@@ -142,7 +152,7 @@ def _why_it_ended(job: JobView, run: ContainerSeen) -> tuple[Reason | None, str 
     if run.disk_exceeded:
         return Reason.DISK_QUOTA, wrote_too_much(job)
     if run.was_killed:
-        return Reason.LOST, "The engine ended the algorithm; it is not run a second time."
+        return Reason.LOST, f"{run.lost}; the algorithm is not run a second time." if run.lost else ENDED
     if run.exit_code == 0:
         return None, None
     lasted_ms = (run.finished_at_ms or 0) - (run.started_at_ms or 0)
@@ -164,8 +174,9 @@ def _while_algorithm_runs(job: JobView, seen: Seen, now_ms: int) -> list[Action]
         return [Record({"reason": reason.value, "reason_detail": detail}), Stop(Phase.RUN, GRACE_S)]
     saving: list[Action] = [] if is_saved(job, seen, Phase.PROVISION) else [SaveLog(Phase.PROVISION)]
     look_at_ms = now_ms + _patience_ms(job, now_ms)
-    told = tell(job, seen.containers[Phase.RUN])
-    return [*saving, *told, ShipLog(Phase.RUN), Look(min(look_at_ms, job.deadline_ms or look_at_ms))]
+    run = seen.containers[Phase.RUN]
+    shipping: list[Action] = [] if run.waiting is not None else [ShipLog(Phase.RUN)]  # there is none, or nobody to ask
+    return [*saving, *tell(job, run), *shipping, Look(min(look_at_ms, job.deadline_ms or look_at_ms))]
 
 
 def _patience_ms(job: JobView, now_ms: int) -> int:
@@ -182,44 +193,9 @@ def _limit_met(job: JobView, seen: Seen, now_ms: int) -> tuple[Reason, str] | No
         return Reason.TIMEOUT, _used_up(job)
     if seen.disk_used_bytes is not None and seen.disk_used_bytes > job.disk_bytes:
         return Reason.DISK_QUOTA, wrote_too_much(job)
+    if not seen.has_volume:  # what it would still compute could not be published
+        return Reason.LOST, f"{seen.containers[Phase.RUN].lost or VOLUME_GONE} while the algorithm ran."
     return None
-
-
-def when_publishing(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
-    """The publishing pod works; whatever ended the algorithm, its log and outputs so far are published."""
-    report, pod = job.publish_report, seen.exited(Phase.PUBLISH)
-    is_failed = report is not None and report["state"] == "failed"
-    if report is not None and not is_failed and pod is not None and pod.exit_code == 0:
-        return end(job, seen, ending(job.exit_code, job.oom_killed, job.reason), job.reason, job.detail)
-    if not seen.has_volume:
-        return _when_outputs_are_gone(job, seen)
-    if is_failed:
-        return _when_upload_failed(job, seen, now_ms)
-    doing = when_pod(job, seen, now_ms, Phase.PUBLISH, JobStatus.PUBLISH_FAILED)
-    if not isinstance(doing[-1], Look):
-        return doing
-    earlier = [SaveLog(phase) for phase in (Phase.PROVISION, Phase.RUN) if not is_saved(job, seen, phase)]
-    return [*doing[:-1], *earlier, doing[-1]]  # while the pod works, so that the end has less to wait for
-
-
-def _when_outputs_are_gone(job: JobView, seen: Seen) -> list[Action]:
-    """Some engines end a job that is over its disk by removing that; else somebody did."""
-    if job.reason is Reason.DISK_QUOTA or any(each.disk_exceeded for each in seen.containers.values()):
-        detail = f"{wrote_too_much(job)} The engine removed its volume, and its outputs with it."
-        return end(job, seen, JobStatus.DISK_EXCEEDED, Reason.DISK_QUOTA, detail)
-    return end(job, seen, JobStatus.RUN_FAILED, Reason.LOST, "The job's volume is gone, and its outputs with it.")
-
-
-def _when_upload_failed(job: JobView, seen: Seen, now_ms: int) -> list[Action]:
-    """Try again, with the outputs kept on the job's volume, before giving up."""
-    if job.publish_starts > RESTARTS:
-        return end(job, seen, JobStatus.PUBLISH_FAILED, Reason.ERROR, (job.publish_report or {}).get("reason"))
-    retry_at_ms = (job.heard_at_ms or 0) + RETRY_MS
-    if now_ms < retry_at_ms:
-        return [Look(retry_at_ms)]
-    if seen.is_running(Phase.PUBLISH):
-        return [Stop(Phase.PUBLISH, 0)]
-    return start_again(job, Phase.PUBLISH, now_ms)
 
 
 RULES: dict[JobStatus, Callable[[JobView, Seen, int], list[Action]]] = {

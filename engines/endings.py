@@ -51,6 +51,14 @@ def end(job: JobView, seen: Seen, to: JobStatus, reason: Reason | None, detail: 
     return [known, *finish(replace(job, ending=to, reason=reason, detail=detail), seen)]
 
 
+def fail(job: JobView, seen: Seen, to: JobStatus, reason: Reason, detail: str | None) -> list[Action]:
+    """End a job whose pod has failed it. One whose algorithm was lost stays lost, and costs nothing."""
+    if job.reason is Reason.LOST and job.status is JobStatus.PUBLISHING:
+        told = f"{job.detail} Its outputs were not published: {detail}"
+        return end(job, seen, JobStatus.RUN_FAILED, Reason.LOST, told)
+    return end(job, seen, to, reason, detail)
+
+
 def stopped(job: JobView, seen: Seen) -> list[Action]:
     """The owner asked for it before the algorithm started: nothing is billed."""
     return end(job, seen, JobStatus.FINISHED, Reason.STOPPED, "Stopped by its owner before the algorithm started.")

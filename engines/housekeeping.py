@@ -10,7 +10,7 @@ from engines.orphans import expire_results, remove_orphans, sweep_storage
 from shared.db import pod_nonces, tokens
 from shared.db.connection import session
 from shared.db.duties import due_duties, end_duty, take_duty
-from shared.errors import Unavailable
+from shared.errors import JobError, Unavailable
 from shared.logs import logger
 from shared.names import new_token
 
@@ -32,6 +32,7 @@ def slow_duties(context: Context) -> dict[str, tuple[int, Duty]]:
     return {
         f"orphans:{context.name}": (MINUTE_MS, remove_orphans),
         f"offer:{context.name}": (MINUTE_MS, _follow_the_machines),
+        f"surroundings:{context.name}": (30_000, _keep_surroundings),
         "expiry": (MINUTE_MS, expire_results),
         "storage": (60 * MINUTE_MS, sweep_storage),
         "tokens": (60 * MINUTE_MS, _sweep_tokens),
@@ -54,7 +55,7 @@ def keep_house(context: Context, chosen: Mapping[str, tuple[int, Duty]] | None =
         try:
             duty(context)
             done.append(name)
-        except Unavailable as error:
+        except (Unavailable, JobError) as error:
             log.warning("a duty waits", fields={"duty": name, "cause": error.detail})
         except Exception:
             log.exception("a duty failed", fields={"duty": name, "engine": context.name})
@@ -72,6 +73,11 @@ def _follow_the_machines(context: Context) -> None:
     """Offer what there is now."""
     if context.offering is not None and context.offering.write():
         log.info("the engine offers what its machines have now", fields={"engine": context.name})
+
+
+def _keep_surroundings(context: Context) -> None:
+    """Restore what keeps running algorithms in."""
+    context.driver.ensure_surroundings()
 
 
 def _sweep_tokens(context: Context) -> int:

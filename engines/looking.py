@@ -28,7 +28,7 @@ def look(context: Context, job_id: JobId, status: JobStatus) -> tuple[Job, Seen]
 
 def _outside(context: Context, job_id: JobId) -> Seen:
     seen = context.driver.observe(job_id)
-    if seen.is_running(Phase.RUN):
+    if seen.is_running(Phase.RUN) and seen.containers[Phase.RUN].waiting is None:
         seen = replace(seen, disk_used_bytes=context.driver.measure_disk(job_id))
     if not seen.has_volume:
         check_daemon(context, is_cached=False)  # "gone" is only ever concluded from the recorded daemon

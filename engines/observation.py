@@ -26,12 +26,16 @@ class ContainerSeen:
     oom_killed: bool = False
     was_killed: bool = False
     "Ended by somebody else (a signal, the engine's restart), not by itself. Out of memory does not count."
+    lost: str | None = None
+    "Who or what ended it, or is about to: the start of a sentence for the owner. Null where the engine cannot tell."
     started_at_ms: int | None = None
     finished_at_ms: int | None = None
     disk_exceeded: bool = False
     "Ended by the engine for having written more than it may."
     waiting: str | None = None
-    "Why it does not start yet though it was told to: a sentence for the owner. Null where it is about to."
+    "Why it does not start yet though it was told to, or is not heard of: a sentence for the owner. Null: all is well."
+    lacks_parts: bool = False
+    "It waits for something that was made with it and is gone: making the phase once more brings that back."
     start_error: str | None = None
     "Why the engine could not start it (entrypoint not found, no permission): one clear line."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engines.actions import Action, Create, EnsureVolume, Look, Record, Start
-from engines.endings import end, wrote_too_much
+from engines.endings import fail, wrote_too_much
 from engines.job_view import JobView
 from engines.observation import ContainerSeen, ContainerState, Seen
 from shared.lifecycle import JobStatus, Reason
@@ -25,19 +25,26 @@ def when_pod(job: JobView, seen: Seen, now_ms: int, phase: Phase, failed: JobSta
     if pod is not None and pod.state is ContainerState.RUNNING:
         return _while_running(job, seen, now_ms, phase, failed)
     if pod is not None and pod.start_error is not None:
-        return end(job, seen, failed, Reason.ERROR, pod.start_error)
+        return fail(job, seen, failed, Reason.ERROR, pod.start_error)
     if pod is not None and pod.state is ContainerState.CREATED:
         return _start_made(job, now_ms, phase)
     if pod is None and starts == 0:
         return [Create(phase), *_count_and_start(now_ms, phase, 1)]
     if pod is not None and pod.disk_exceeded:
-        return end(job, seen, failed, Reason.DISK_QUOTA, wrote_too_much(job))
+        return fail(job, seen, failed, Reason.DISK_QUOTA, wrote_too_much(job))
     if pod is not None and _ended_by_itself(job, pod):
         what = "out of memory" if pod.oom_killed else f"exit code {pod.exit_code}"
-        return end(job, seen, failed, Reason.ERROR, f"The {phase} pod ended without a good report ({what}).")
+        return fail(job, seen, failed, Reason.ERROR, f"The {phase} pod ended without a good report ({what}).")
+    return when_lost(job, seen, now_ms, phase, failed, pod.lost if pod is not None else None)
+
+
+def when_lost(job: JobView, seen: Seen, now_ms: int, phase: Phase, failed: JobStatus, why: str | None) -> list[Action]:
+    """Start a pod again whose work is lost, unless it was too often; `why` is the start of a sentence for the owner."""
+    starts, told = job.starts(phase), f" {why}." if why else ""
     if starts > RESTARTS:
-        return end(job, seen, failed, Reason.LOST, f"The {phase} pod was lost {starts} times.")
-    return [*_its_volume(phase), *start_again(job, phase, now_ms)]
+        return fail(job, seen, failed, Reason.LOST, f"The {phase} pod was lost {starts} times.{told}")
+    said = [Record({"reason_detail": f"{why}; the {phase} pod is started again."}, is_told=True)] if why else []
+    return [*said, *_its_volume(phase), *start_again(job, phase, now_ms)]
 
 
 def start_again(job: JobView, phase: Phase, now_ms: int) -> list[Action]:
@@ -74,12 +81,13 @@ def _while_running(job: JobView, seen: Seen, now_ms: int, phase: Phase, failed: 
     started_at_ms = seen.containers[phase].started_at_ms or now_ms
     if now_ms > max(job.heard_at_ms or 0, started_at_ms) + SILENCE_MS:
         silent = f"The {phase} pod said nothing for {SILENCE_MS // 1000} seconds."
-        return end(job, seen, failed, Reason.TIMEOUT, silent)
-    told = tell(job, seen.containers[phase]) if phase is Phase.PROVISION else []  # later the detail is of the end
-    return [*told, Look(now_ms + LOOK_MS)]
+        return fail(job, seen, failed, Reason.TIMEOUT, silent)
+    mending: list[Action] = [Create(phase)] if seen.containers[phase].lacks_parts else []
+    return [*mending, *tell(job, seen.containers[phase]), Look(now_ms + LOOK_MS)]
 
 
 def tell(job: JobView, container: ContainerSeen) -> list[Action]:
-    """Say once why a container that was started does not run yet, and that it does."""
-    is_news = job.reason is None and container.waiting != job.detail
+    """Say why a container that was started does not run yet, and that it does; of one's end, only the former."""
+    is_known = job.reason is not None or job.status is JobStatus.PUBLISHING
+    is_news = container.waiting is not None if is_known else container.waiting != job.detail
     return [Record({"reason_detail": container.waiting}, is_told=True)] if is_news else []

@@ -132,6 +132,13 @@ class Driver(Protocol):
         """
         ...
 
+    def ensure_surroundings(self) -> None:
+        """Have again what stands around the engine's jobs, should somebody have removed it while they run.
+
+        Raises: JobError where it cannot be had.
+        """
+        ...
+
     def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
         """Have the job's volume, with a quota where the host can enforce one."""
         ...

@@ -102,6 +102,9 @@ class DockerDriver:
         """Pull or build, and return the image's id."""
         return self._images.ensure(job_id, image, note)
 
+    def ensure_surroundings(self) -> None:
+        """Nothing: a network that is in use cannot be removed, and containers without one need none."""
+
     def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
         """Have the volume; one that is there keeps the size it has."""
         body: dict[str, Any] = {"Name": names.volume_name(job_id), "Labels": names.labels(job_id, self._engine)}

@@ -38,7 +38,7 @@ NEEDED = (
     Permission("networking.k8s.io", "networkpolicies", ("create", "patch")),
     Permission("", "nodes", ("list",), is_namespaced=False),
     Permission("storage.k8s.io", "storageclasses", ("list",), is_namespaced=False),
-    Permission("", "namespaces", ("get",), name="kube-system", is_namespaced=False),
+    Permission("", "namespaces", ("get",), is_namespaced=False),
 )
 "All that the driver asks of a cluster where each job has a volume claim."
 NEEDED_FOR_ONE_POD = (Permission("", "configmaps", ("create", "get", "list", "patch", "delete")),)

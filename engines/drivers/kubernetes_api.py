@@ -26,6 +26,10 @@ JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
+class NamespaceGone(JobError):
+    """The namespace is being removed, or was: with all that was in it, and perhaps with our rights there."""
+
+
 class Answer(api_answer.Answer):
     """The API server's: what it says may hold a whole object, and names what it is about."""
 
@@ -35,10 +39,24 @@ class Answer(api_answer.Answer):
         return super().message[:LONGEST_MESSAGE]
 
     @property
+    def is_about_a_leaving_namespace(self) -> bool:
+        """Whether nothing can be made since the namespace is being removed."""
+        return any(each.get("reason") == "NamespaceTerminating" for each in self._details.get("causes") or ())
+
+    @property
+    def is_about_no_namespace(self) -> bool:
+        """Whether the namespace itself is what was not found."""
+        return self.status == 404 and self._details.get("kind") == "namespaces"
+
+    @property
     def is_about_the_object(self) -> bool:
         """Whether an admission rule refused this very object; a missing permission names none."""
+        return bool(self._details.get("name"))
+
+    @property
+    def _details(self) -> dict[str, Any]:
         details = self.body.get("details") if isinstance(self.body, dict) else None
-        return bool((details or {}).get("name"))
+        return details or {}
 
 
 class KubernetesApi:
@@ -72,27 +90,51 @@ class KubernetesApi:
         finally:
             response.release_conn()
         if answer.status >= 400 and answer.status not in accept:
+            self._check_namespace(path, answer)
             raise failure(method, path, answer)
         return answer
 
+    def _check_namespace(self, path: str, answer: Answer) -> None:
+        """Tell rights that went with their namespace from such as never were there. Raises: NamespaceGone."""
+        name = namespace_in(path)
+        if answer.status != 403 or name is None:
+            return
+        response = self._send("GET", f"/api/v1/namespaces/{name}", {}, None, {"Accept": "application/json"}, QUICK_S)
+        try:
+            found = Answer(response.status, parsed(response.read()))
+        except urllib3.exceptions.HTTPError as error:
+            raise Unavailable(f"The Kubernetes API broke off: {told(error)}") from error
+        finally:
+            response.release_conn()
+        if found.status == 404 or (found.status == 200 and found.body["status"].get("phase") == "Terminating"):
+            raise NamespaceGone(f"The cluster's namespace {name} is being removed, or was.")
+
     def find(self, path: str) -> dict[str, Any] | None:
-        """The object at a path, or null where there is none."""
-        answer = self.call("GET", path, accept=(404,))
+        """The object at a path, or null where there is none; in a namespace that goes there is nothing any more."""
+        try:
+            answer = self.call("GET", path, accept=(404,))
+        except NamespaceGone:
+            return None
         found: dict[str, Any] | None = None if answer.status == 404 else answer.body
         return found
 
     def items(self, path: str, *, labels: Mapping[str, str] | None = None, as_type: str = "application/json") -> Any:
-        """The objects below a path with these labels."""
+        """The objects below a path with these labels; none in a namespace that goes."""
         query = {"labelSelector": selector(labels)} if labels else {}
-        return self.call("GET", path, query=query, as_type=as_type).body.get("items") or []
+        try:
+            return self.call("GET", path, query=query, as_type=as_type).body.get("items") or []
+        except NamespaceGone:
+            return []
 
     def create(self, path: str, body: Mapping[str, Any]) -> bool:
         """Create an object; false where its name is taken. Raises: JobError, NoRoom, Unavailable."""
-        answer = self.call("POST", path, body=body, accept=(403, 409, 422))
+        answer = self.call("POST", path, body=body, accept=(403, 404, 409, 422))
         if answer.status < 400:
             return True
         if answer.status == 409 and answer.body.get("reason") == "AlreadyExists":
             return False
+        if not answer.is_about_the_object:
+            self._check_namespace(path, answer)
         raise refused(f"{body['kind']} cannot be made", path, answer)
 
     def delete(self, path: str, *, grace_s: int | None = None, uid: str | None = None) -> bool:
@@ -142,6 +184,11 @@ class KubernetesApi:
             raise Unavailable(f"The Kubernetes API is out of reach: {told(error)}") from error
 
 
+def namespace_in(path: str) -> str | None:
+    """The namespace that a path is in; null where it is in none."""
+    return path.partition("/namespaces/")[2].partition("/")[0] or None
+
+
 def parsed(data: bytes) -> Any:
     """An answer's body: JSON, or text where it is none."""
     try:
@@ -167,14 +214,19 @@ def failure(method: str, path: str, answer: Answer) -> Unavailable:
 def refused(what: str, path: str, answer: Answer) -> JobError | NoRoom | Unavailable:
     """What it means that an object was not taken: no room now, never, or not ours to do.
 
-    The server has one code for a used-up quota and for what it will never take: only its words tell them apart.
+    The server has one code for what passes and for what it will never take: only its words tell them apart.
     """
+    if answer.is_about_a_leaving_namespace or answer.is_about_no_namespace:
+        state = "is being removed" if answer.is_about_a_leaving_namespace else "does not exist"
+        return NamespaceGone(f"{what}: the cluster's namespace {namespace_in(path)} {state}.")
     if answer.status == 403 and not answer.is_about_the_object:
         return failure("POST", path, answer)
     if answer.status == 403 and "exceeded quota" in answer.message:
         asked = answer.message.partition("exceeded quota: ")[2]
         return NoRoom(f"queued: the quota of the cluster's namespace is used up ({asked})")
-    if answer.status == 409:
+    if answer.status == 403 and "error looking up service account" in answer.message:
+        return NoRoom("queued: the cluster's namespace has no service account for pods; the cluster makes it anew")
+    if answer.status in (404, 409):
         return failure("POST", path, answer)
     return JobError(f"{what}: {answer.message}")
 

@@ -6,6 +6,7 @@ the job's things are removed. So a pod's name is the memory of its start, whoeve
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,18 +14,19 @@ from typing import Any
 
 from engines.drivers import kubernetes_manifests as manifests
 from engines.drivers.base import Capabilities, ImageRef, PhaseSpec
-from engines.drivers.docker_api import from_offset, gathered
-from engines.drivers.kubernetes_api import Answer, failure, selector
+from engines.drivers.kubernetes_api import NamespaceGone, selector
 from engines.drivers.kubernetes_connect import connect
 from engines.drivers.kubernetes_ending import ask_to_end
+from engines.drivers.kubernetes_guard import Guard
 from engines.drivers.kubernetes_images import KubernetesImages
+from engines.drivers.kubernetes_logs import log_of
 from engines.drivers.kubernetes_machine import capabilities_of
 from engines.drivers.kubernetes_meter import Meter
-from engines.drivers.kubernetes_network import policies
-from engines.drivers.kubernetes_seen import has_ended, is_lost, pod_seen, time_ms
+from engines.drivers.kubernetes_nodes import not_ended
+from engines.drivers.kubernetes_seen import has_ended, pod_seen, time_ms
 from engines.drivers.kubernetes_settings import KubernetesSettings, Placement
 from engines.drivers.kubernetes_storage import StorageClasses
-from engines.drivers.kubernetes_things import is_leaving, is_ours, job_of, mark, notes_of, others, remember
+from engines.drivers.kubernetes_things import is_leaving, is_ours, job_of, mark, notes_of, now_ms, others, remember
 from engines.drivers.kubernetes_watch import watch_pods
 from engines.observation import ContainerSeen, ContainerState, Seen
 from shared import names
@@ -32,7 +34,6 @@ from shared.errors import Unavailable
 from shared.files.base import Network
 from shared.names import JobId, Phase
 
-LOG_CHUNK_BYTES = 1 << 16
 MADE, STARTED = "c2d.made", "c2d.started"
 "Annotations of the volume, a phase's name behind each."
 LOOK_S = 0.2
@@ -41,11 +42,6 @@ STOP_PATIENCE_S = 60
 FREE_PATIENCE_S = 30
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 "Secrets are listed without their contents."
-
-
-def now_ms() -> int:
-    """The wall clock, which pods' times are compared with."""
-    return time.time_ns() // 1_000_000
 
 
 class KubernetesDriver:
@@ -65,9 +61,9 @@ class KubernetesDriver:
         self._images = KubernetesImages(self._api, self.settings, allowed)
         self._meter = Meter(self._api, self.settings)
         self._classes = StorageClasses(self._api)
+        self._guard = Guard(self._api, self.settings)
         self._engine = engine
         self._places: dict[JobId, str] = {}
-        self._guarded: set[str] = set()
         self._told: dict[str, str] = {}
 
     def daemon_id(self) -> str:
@@ -83,12 +79,16 @@ class KubernetesDriver:
 
     def ensure_image(self, job_id: JobId, image: ImageRef, note: Callable[[str], None]) -> str:
         """Find it on a node, or have it pulled."""
-        self._guard(self.settings.place(image.placement).namespace)
+        self._guard.ensure(self.settings.place(image.placement).namespace)
         return self._images.ensure(job_id, image, note)
 
     def ensure_policies(self, namespace: str) -> None:
         """Have the namespace's NetworkPolicies, for who tries whether they hold."""
-        self._guard(namespace)
+        self._guard.ensure(namespace)
+
+    def ensure_surroundings(self) -> None:
+        """Have all NetworkPolicies again, should somebody have removed or changed one."""
+        self._guard.ensure_again()
 
     def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
         """Claim the volume; one that is there keeps the size it has."""
@@ -96,7 +96,7 @@ class KubernetesDriver:
 
     def ensure_created(self, spec: PhaseSpec) -> None:
         """Note on the volume that the phase may start, and have its Secret."""
-        claim = self._ensure_claim(spec.job_id, spec.disk_bytes, spec.placement)
+        claim = self._home_for(spec)
         if spec.secret_environment:
             secret = manifests.owned(manifests.key_secret(spec), claim)
             self._api.create(self._path(spec.job_id, "secrets"), secret)
@@ -152,36 +152,29 @@ class KubernetesDriver:
         while (pod := self._api.find(path)) is not None and not has_ended(pod, now_ms()):
             ask_to_end(self._api, path, pod)
             if time.monotonic() > until:
-                raise Unavailable(f"The node does not end the {phase} pod.")
+                raise not_ended(self._api, path, pod, f"{phase} pod")
             time.sleep(LOOK_S)
 
     def read_log(self, job_id: JobId, phase: Phase, offset: int = 0) -> Iterator[bytes]:
-        """Read from the start and skip: the API keeps no offsets. No pod, or one that never ran, no bytes."""
-        path = self._pod_path(job_id, phase)
-        with self._api.stream(f"{path}/log", query={"container": manifests.MAIN}) as response:
-            if response.status == 200:
-                yield from gathered(from_offset(response.stream(LOG_CHUNK_BYTES), offset), LOG_CHUNK_BYTES)
-                return
-            told = Answer(response.status, response.read(4096).decode(errors="replace"))
-        if told.status in (204, 400, 404):
-            return
-        pod = self._api.find(path)
-        if pod is not None and not is_lost(pod, None):  # a log that went with its node is nobody's to wait for
-            raise failure("GET", f"{path}/log", told)
+        """The log of the phase's pod. No pod, or one that never ran, no bytes."""
+        yield from log_of(self._api, self._pod_path(job_id, phase), manifests.MAIN, offset)
 
     def remove(self, job_id: JobId) -> None:
         """Remove pods, Secrets and volume; what a node still ends of them is on its way."""
-        labels = {"labelSelector": selector(manifests.labels(job_id, self._engine))}
         for namespace in self._candidates(job_id):
-            below = f"/api/v1/namespaces/{namespace}"
-            for pod in self._api.call("GET", f"{below}/pods", query=labels).body["items"]:
-                self._let_go(f"{below}/pods/{pod['metadata']['name']}", pod)
-            self._api.call("DELETE", f"{below}/secrets", query=labels)
-            path = f"{below}/{self.home}/{names.volume_name(job_id)}"
-            claim = self._api.find(path)
-            if claim is not None and is_ours(claim, self._engine):
-                self._api.delete(path)
+            with contextlib.suppress(NamespaceGone):  # it takes all along, and perhaps our rights to help with that
+                self._remove_in(namespace, job_id)
         self._places.pop(job_id, None)
+
+    def _remove_in(self, namespace: str, job_id: JobId) -> None:
+        below, labels = f"/api/v1/namespaces/{namespace}", manifests.labels(job_id, self._engine)
+        for pod in self._api.items(f"{below}/pods", labels=labels):
+            self._let_go(f"{below}/pods/{pod['metadata']['name']}", pod)
+        self._api.call("DELETE", f"{below}/secrets", query={"labelSelector": selector(labels)})
+        path = f"{below}/{self.home}/{names.volume_name(job_id)}"
+        claim = self._api.find(path)
+        if claim is not None and is_ours(claim, self._engine):
+            self._api.delete(path)
 
     def has_home(self, job_id: JobId) -> bool:
         """Whether the job has what its things hang on."""
@@ -209,6 +202,8 @@ class KubernetesDriver:
         def follow(namespace: str) -> None:
             try:
                 watch_pods(self._api, self._engine, namespace, wake, has_ended, self._told)
+            except NamespaceGone:
+                return  # nothing happens there any more; should it come back, the next break takes it up
             except Unavailable as error:
                 broken.append(error)
 
@@ -229,14 +224,30 @@ class KubernetesDriver:
     def _ensure_claim(self, job_id: JobId, size_bytes: int, own: Mapping[str, Any]) -> dict[str, Any]:
         placement = self.settings.place(own)
         remember(self._places, job_id, placement.namespace)
-        self._guard(placement.namespace)
+        self._guard.ensure(placement.namespace)
         body = self._home_body(job_id, size_bytes, placement)
         until = time.monotonic() + FREE_PATIENCE_S
         while (found := self._claim(job_id)) is None:
             if not self._api.create(self._path(job_id, self.home), body):
+                self._let_go_of_ended(job_id)
                 if time.monotonic() > until:
                     raise Unavailable("The job's earlier volume is still being removed.")
                 time.sleep(LOOK_S)
+        return found
+
+    def _let_go_of_ended(self, job_id: JobId) -> None:
+        """Remove the pods that a volume which is going waits for, and which have nothing more to do."""
+        for pod in self._pods(job_id):
+            if has_ended(pod, now_ms()):
+                self._let_go(f"{self._path(job_id, 'pods')}/{pod['metadata']['name']}", pod, grace_s=0)
+
+    def _home_for(self, spec: PhaseSpec) -> dict[str, Any]:
+        """What the phase's things hang on; made anew for inputs alone, since nothing else can be had again."""
+        if spec.phase is Phase.PROVISION:
+            return self._ensure_claim(spec.job_id, spec.disk_bytes, spec.placement)
+        found = self._claim(spec.job_id)
+        if found is None:
+            raise Unavailable("The job's volume is gone.")
         return found
 
     def _home_body(self, job_id: JobId, size_bytes: int, placement: Placement) -> dict[str, Any]:
@@ -263,16 +274,6 @@ class KubernetesDriver:
         if pod["metadata"].get("finalizers"):
             mine = {"metadata": {"uid": pod["metadata"]["uid"], "finalizers": others(pod)}}
             self._api.patch(path, mine)
-
-    def _guard(self, namespace: str) -> None:
-        """Have the namespace's NetworkPolicies as they should be: once a process, and before anything runs there."""
-        if namespace in self._guarded:
-            return
-        path = f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
-        for policy in policies(self.settings):
-            if not self._api.create(path, policy):
-                self._api.patch(f"{path}/{policy['metadata']['name']}", {"spec": policy["spec"]})
-        self._guarded.add(namespace)
 
     def _path(self, job_id: JobId, kind: str) -> str:
         return f"/api/v1/namespaces/{self._place(job_id)}/{kind}"

@@ -21,6 +21,8 @@ LOOK_S = 0.3
 NOTE_EVERY_S = 2.0
 DOUBT_S = 25.0
 "A node may try a pull before it has seen the Secret with the login; it tries again after about ten seconds."
+TRIES = 3
+"How many pods are tried, should others delete them."
 IS_THERE = frozenset({"CreateContainerError", "RunContainerError", "CreateContainerConfigError"})
 "What goes wrong only once the image is there."
 
@@ -60,23 +62,33 @@ class KubernetesImages:
             secret = pull_secret(job_id, self._settings.engine, image.reference, image.login)
             self._api.create(f"/api/v1/namespaces/{placement.namespace}/secrets", secret)
         note(f"pulling {image.reference}")
-        self._api.create(pods, probe_pod(job_id, self._settings, placement, image.reference, bool(image.login)))
-        try:
-            found = self._watched(path, image.reference, note, DOUBT_S if image.login else 0.0)
-        finally:
-            self._api.delete(path, grace_s=0)
-        note(f"pulled {image.reference}")
-        return found
+        body = probe_pod(job_id, self._settings, placement, image.reference, bool(image.login))
+        for _ in range(TRIES):
+            self._api.create(pods, body)
+            try:
+                found = self._watched(path, image.reference, note, DOUBT_S if image.login else 0.0)
+            finally:
+                self._api.delete(path, grace_s=0)
+            if found is not None:
+                note(f"pulled {image.reference}")
+                return found
+            note("the pod that was to pull it was deleted, by somebody or with its node")
+        raise JobError(f"The pod that was to pull {image.reference} was deleted {TRIES} times.")
 
-    def _watched(self, path: str, reference: str, note: Note, doubt_s: float) -> str:
-        """Wait for the image, in trouble for `doubt_s`; `note` ends the wait when there is no point in it any more."""
+    def _watched(self, path: str, reference: str, note: Note, doubt_s: float) -> str | None:
+        """Wait for the image, in trouble for `doubt_s`; `note` ends the wait when there is no point in it any more.
+
+        Null where the pod is taken away.
+        """
         told_at, doubted_at = time.monotonic(), None
         while True:
             pod = self._api.find(path)
             if pod is None:
-                raise JobError(f"The pod that was to pull {reference} was removed by somebody else.")
+                return None
             if has_image(pod):
                 return digest_of(reference, pod) or reference
+            if pod["metadata"].get("deletionTimestamp"):
+                return None
             trouble = pull_trouble(pod)
             doubted_at = doubted_at or (time.monotonic() if trouble else None)
             if trouble is not None and doubted_at is not None and time.monotonic() - doubted_at >= doubt_s:

@@ -46,13 +46,18 @@ def capabilities_of(
 
 def is_ready(node: Mapping[str, Any]) -> bool:
     """Whether the node is well and takes pods."""
-    conditions = node["status"].get("conditions") or ()
-    return is_open(node) and any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return is_open(node) and is_well(node)
 
 
 def is_open(node: Mapping[str, Any]) -> bool:
     """Whether nobody has closed the node to new pods."""
     return not node["spec"].get("unschedulable")
+
+
+def is_well(node: Mapping[str, Any]) -> bool:
+    """Whether the cluster hears of the node, and that it works."""
+    conditions = node["status"].get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def total(nodes: Sequence[Mapping[str, Any]], resource: str) -> float:

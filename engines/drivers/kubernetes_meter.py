@@ -10,8 +10,11 @@ from engines.drivers.base import NoRoom
 from engines.drivers.kubernetes_api import KubernetesApi
 from engines.drivers.kubernetes_seen import container_state
 from engines.drivers.kubernetes_settings import KubernetesSettings
-from shared.errors import JobError
+from shared.errors import JobError, Unavailable
 from shared.names import JobId
+
+LOG_S = 10
+"So long the API server may take to ask the node for a meter's last line."
 
 
 class Meter:
@@ -26,7 +29,10 @@ class Meter:
         pods = f"/api/v1/namespaces/{namespace}/pods"
         path = f"{pods}/{manifests.thing_name(job_id, manifests.METER)}"
         query = {"container": manifests.MAIN, "tailLines": 1}
-        answer = self._api.call("GET", f"{path}/log", query=query, accept=(400, 404))
+        try:
+            answer = self._api.call("GET", f"{path}/log", query=query, accept=(400, 404), timeout_s=LOG_S)
+        except Unavailable:
+            return None  # a node that does not answer must not keep the job from its deadline
         if answer.status == 200:
             return int(answer.body) if isinstance(answer.body, int) else None
         if answer.status == 400:

@@ -15,20 +15,19 @@ from typing import Any
 from engines.drivers import kubernetes_manifests as manifests
 from engines.drivers import kubernetes_one_manifests as one
 from engines.drivers.base import Capabilities, PhaseSpec
-from engines.drivers.docker_api import from_offset, gathered
 from engines.drivers.kubernetes_api import JSON_PATCH, STRATEGIC, refused
 from engines.drivers.kubernetes_driver import (
     FREE_PATIENCE_S,
-    LOG_CHUNK_BYTES,
     LOOK_S,
     STOP_PATIENCE_S,
     KubernetesDriver,
-    now_ms,
 )
+from engines.drivers.kubernetes_logs import log_of
+from engines.drivers.kubernetes_nodes import not_ended
 from engines.drivers.kubernetes_one_seen import is_gone, phase_has_ended, phase_seen
 from engines.drivers.kubernetes_seen import NO_IMAGE
 from engines.drivers.kubernetes_settings import Placement
-from engines.drivers.kubernetes_things import is_leaving, is_ours, notes_of
+from engines.drivers.kubernetes_things import is_leaving, is_ours, notes_of, now_ms
 from engines.observation import Seen
 from shared.errors import JobError, Unavailable
 from shared.files.base import Network
@@ -55,7 +54,7 @@ class OnePodDriver(KubernetesDriver):
 
     def ensure_created(self, spec: PhaseSpec) -> None:
         """Have the job's pod, all held, and note on it that the phase may start; and have the phase's Secret."""
-        home = self._ensure_claim(spec.job_id, spec.disk_bytes, spec.placement)
+        home = self._home_for(spec)
         if spec.secret_environment:
             self._api.create(self._path(spec.job_id, "secrets"), manifests.owned(manifests.key_secret(spec), home))
         pod = self._pod(spec.job_id)
@@ -114,7 +113,7 @@ class OnePodDriver(KubernetesDriver):
                 taken = {"spec": {"containers": [{"name": name, "image": NO_IMAGE}]}}
                 self._api.patch(self._one_path(job_id), taken, content_type=STRATEGIC)
             if time.monotonic() > until:
-                raise Unavailable(f"The node does not end the {phase} container.")
+                raise not_ended(self._api, self._one_path(job_id), pod, f"{phase} container")
             time.sleep(LOOK_S)
 
     def read_log(self, job_id: JobId, phase: Phase, offset: int = 0) -> Iterator[bytes]:
@@ -122,10 +121,7 @@ class OnePodDriver(KubernetesDriver):
         pod = self._pod(job_id)
         if pod is None or not one.tries(pod, phase):
             return
-        query = {"container": one.container_of(pod, phase)}
-        with self._api.stream(f"{self._one_path(job_id)}/log", query=query) as response:
-            if response.status == 200:
-                yield from gathered(from_offset(response.stream(LOG_CHUNK_BYTES), offset), LOG_CHUNK_BYTES)
+        yield from log_of(self._api, self._one_path(job_id), one.container_of(pod, phase), offset)
 
     def manifest(self, spec: PhaseSpec) -> dict[str, Any]:
         """The pod with this phase started; what is secret is only referred to."""

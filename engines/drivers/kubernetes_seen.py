@@ -8,7 +8,7 @@ from typing import Any
 
 from engines.drivers.docker_api import clear_line
 from engines.drivers.kubernetes_manifests import GATE, MAIN
-from engines.drivers.kubernetes_words import no_node_words, waits_words
+from engines.drivers.kubernetes_words import UNHEARD, lost_words, no_node_words, waits_words
 from engines.observation import ContainerSeen, ContainerState
 from shared.names import LABEL_PHASE, Phase
 
@@ -18,12 +18,15 @@ COULD_NOT_START = frozenset({"ContainerCannotRun", "StartError"})
 "Why a container is said to have ended that never ran."
 NEVER_STARTS = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerError", "RunContainerError"})
 "What a container waits for that will not come."
-PULL_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "CreateContainerConfigError"})
+NO_SECRET = "CreateContainerConfigError"
+"What a container waits for whose Secret is not there."
+PULL_TROUBLE = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", NO_SECRET})
 "What may pass: a registry out of reach, a Secret not there yet."
 TROUBLE_MS = 120_000
 "How long what may pass is waited for."
 GATE_OPEN = 9
 "The exit code of a gate that gave up: `pods.gate.OPEN`."
+GRACE = "deletionGracePeriodSeconds"
 BY_SIGNAL = frozenset({137, 143})
 OPEN_GATE = "the cluster's network did not keep the algorithm from reaching it; its operator has to look at that"
 STUCK_MS = 60_000
@@ -32,6 +35,9 @@ TELLS_MS = 30_000
 "A node may send that a pod has failed before how its container ended; the end follows."
 NO_IMAGE = "ended::by-its-engine"
 "No image's name: a node that is given it ends the container it has, and can start no other."
+KUBELETS = frozenset({"ContainersNotReady", "PodCompleted", "PodFailed", "ReadinessGatesNotReady"})
+"Why a node says that a pod is not ready; without one of them it is the cluster that says so, of a silent node's."
+NOT_STARTED = "the cluster does not get it started; its volume may be held elsewhere"
 OWN_LIMITS = ("ephemeral", "emptydir")
 "In the message of an eviction for what the pod itself wrote; the server has no field for it."
 
@@ -47,12 +53,18 @@ def pod_seen(pod: Pod, now_ms: int, pending_s: int) -> ContainerSeen:
         return ContainerSeen(
             ContainerState.EXITED,
             was_killed=is_lost(pod, None),
+            lost=lost_words(pod, is_unheard=is_unheard(pod, now_ms)) if is_lost(pod, None) else None,
             disk_exceeded=is_over_its_disk(pod),
             started_at_ms=time_ms((state.get("running") or {}).get("startedAt")),
             finished_at_ms=over_at_ms(pod),
         )
     if "running" in state:
-        return ContainerSeen(ContainerState.RUNNING, started_at_ms=time_ms(state["running"].get("startedAt")))
+        return ContainerSeen(
+            ContainerState.RUNNING,
+            lost=lost_words(pod),
+            started_at_ms=time_ms(state["running"].get("startedAt")),
+            waiting=UNHEARD if silent_since_ms(pod) is not None else None,
+        )
     return waiting(pod, gate_state(pod).get("waiting") or state.get("waiting") or {}, now_ms, pending_s)
 
 
@@ -64,11 +76,13 @@ def ended(pod: Pod, end: Mapping[str, Any], status: Mapping[str, Any]) -> Contai
         return ContainerSeen(ContainerState.EXITED, exit_code=exit_code, start_error=told.replace("\n", " "))
     started_at_ms, finished_at_ms = time_ms(end.get("startedAt")), time_ms(end.get("finishedAt"))
     is_oom = reason == "OOMKilled"
+    was_killed = not is_oom and is_lost(pod, exit_code) and not ended_before(pod, exit_code, finished_at_ms)
     return ContainerSeen(
         state=ContainerState.EXITED,
         exit_code=None if reason == "ContainerStatusUnknown" else exit_code,
         oom_killed=is_oom,
-        was_killed=not is_oom and is_lost(pod, exit_code),
+        was_killed=was_killed,
+        lost=lost_words(pod) if was_killed else None,
         disk_exceeded=is_over_its_disk(pod),
         started_at_ms=started_at_ms,
         finished_at_ms=max(finished_at_ms or 0, started_at_ms or 0) or None,
@@ -81,9 +95,9 @@ def waiting(pod: Pod, waits: Mapping[str, Any], now_ms: int, pending_s: int) -> 
     age_ms = now_ms - (time_ms(pod["metadata"].get("creationTimestamp")) or now_ms)
     told = no_node_words(pod) if not pod["spec"].get("nodeName") else waits_words(waits)
     is_hopeless = reason in NEVER_STARTS or (reason in PULL_TROUBLE and age_ms > TROUBLE_MS)
-    if told is not None and (is_hopeless or age_ms > pending_s * 1000):
-        return ContainerSeen(ContainerState.EXITED, start_error=told)
-    return ContainerSeen(ContainerState.RUNNING, waiting=told)
+    if is_hopeless or age_ms > pending_s * 1000:
+        return ContainerSeen(ContainerState.EXITED, start_error=told or NOT_STARTED)
+    return ContainerSeen(ContainerState.RUNNING, waiting=told, lacks_parts=reason == NO_SECRET)
 
 
 def is_over(pod: Pod, state: Mapping[str, Any], now_ms: int) -> bool:
@@ -95,8 +109,24 @@ def is_over(pod: Pod, state: Mapping[str, Any], now_ms: int) -> bool:
     leaves_at_ms = time_ms(pod["metadata"].get("deletionTimestamp"))
     if leaves_at_ms is None:
         return False
-    was_let_go = pod["metadata"].get("deletionGracePeriodSeconds") == 0 and "running" not in state
-    return not pod["spec"].get("nodeName") or was_let_go or now_ms > leaves_at_ms + STUCK_MS
+    was_let_go = pod["metadata"].get(GRACE) == 0 and "running" not in state
+    return not pod["spec"].get("nodeName") or was_let_go or is_unheard(pod, now_ms)
+
+
+def is_unheard(pod: Pod, now_ms: int) -> bool:
+    """Whether the pod was deleted so long ago that its node, had it been there, would have told its end."""
+    leaves_at_ms = time_ms(pod["metadata"].get("deletionTimestamp"))
+    return bool(pod["spec"].get("nodeName")) and leaves_at_ms is not None and now_ms > leaves_at_ms + STUCK_MS
+
+
+def silent_since_ms(pod: Pod) -> int | None:
+    """Since when the cluster has not heard of the node of a pod that runs; null where it has."""
+    if pod["status"].get("phase") != "Running":
+        return None
+    for each in pod["status"].get("conditions") or ():
+        if each["type"] == "Ready" and each["status"] == "False" and each.get("reason") not in KUBELETS:
+            return time_ms(each.get("lastTransitionTime"))
+    return None
 
 
 def is_end_on_its_way(pod: Pod, state: Mapping[str, Any], now_ms: int) -> bool:
@@ -130,6 +160,14 @@ def is_lost(pod: Pod, exit_code: int | None) -> bool:
     return exit_code in BY_SIGNAL and pod["metadata"]["labels"].get(LABEL_PHASE) != Phase.RUN.value
 
 
+def ended_before(pod: Pod, exit_code: int, finished_at_ms: int | None) -> bool:
+    """Whether the container had ended by itself when somebody deleted its pod: drains take those that are done too."""
+    leaves_at_ms, grace_s = time_ms(pod["metadata"].get("deletionTimestamp")), pod["metadata"].get(GRACE)
+    if leaves_at_ms is None or finished_at_ms is None or exit_code in BY_SIGNAL:
+        return False
+    return finished_at_ms < leaves_at_ms - int(grace_s or 0) * 1000
+
+
 def is_over_its_disk(pod: Pod) -> bool:
     """Whether the node evicted the pod for what it wrote itself, not because the node ran out."""
     said = str(pod["status"].get("message") or "").lower().partition("the node was low")[0]
@@ -137,11 +175,11 @@ def is_over_its_disk(pod: Pod) -> bool:
 
 
 def over_at_ms(pod: Pod) -> int | None:
-    """When a pod ended of whose container nothing is told: its deadline, or its removal."""
+    """When a pod ended of whose container nothing is told: its deadline, its node's last word, or its removal."""
     began_ms, bound_s = time_ms(pod["status"].get("startTime")), pod["spec"].get("activeDeadlineSeconds")
     if pod["status"].get("reason") == "DeadlineExceeded" and began_ms is not None and bound_s is not None:
         return began_ms + int(bound_s) * 1000
-    return time_ms(pod["metadata"].get("deletionTimestamp"))
+    return silent_since_ms(pod) or time_ms(pod["metadata"].get("deletionTimestamp"))
 
 
 def has_ended(pod: Pod, now_ms: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -50,3 +51,8 @@ def remember(known: dict[JobId, T], job_id: JobId, what: T) -> None:
     while len(known) >= KNOWN_JOBS:
         known.pop(next(iter(known)), None)
     known[job_id] = what
+
+
+def now_ms() -> int:
+    """The wall clock, which pods' times are compared with."""
+    return time.time_ns() // 1_000_000

@@ -47,6 +47,10 @@ class EitherDriver:
         """Find it on a node, or have it pulled."""
         return self._one.ensure_image(job_id, image, note)
 
+    def ensure_surroundings(self) -> None:
+        """Have all NetworkPolicies again: both kinds have the same."""
+        self._one.ensure_surroundings()
+
     def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
         """Have what the job's environment asks for."""
         self._meant(job_id, placement or {}).ensure_volume(job_id, size_bytes, placement)

@@ -87,6 +87,9 @@ class MemoryDriver:
         self._world.images.add(image.reference)
         return image.reference
 
+    def ensure_surroundings(self) -> None:
+        """Nothing stands around them."""
+
     def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
         """Remember the volume."""
         self._reach()

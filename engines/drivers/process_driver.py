@@ -90,6 +90,9 @@ class ProcessDriver:
             note(f"the process engine runs the host's own programs; image {image.reference} is not used")
         return image.reference
 
+    def ensure_surroundings(self) -> None:
+        """Nothing stands around them."""
+
     def ensure_volume(self, job_id: JobId, size_bytes: int, placement: Mapping[str, Any] | None = None) -> None:
         """Have the job's folder, writable for the job's user and out of everybody else's reach."""
         with self.files():

@@ -38,6 +38,13 @@ def insert_event(
     notify()
 
 
+def last_text(job_id: JobId) -> str | None:
+    """The sentence in the last note of a job; null where that has none."""
+    notes = Event.select().where((Event.job_id == job_id) & (Event.kind == NOTE)).order_by(Event.id.desc())
+    last = notes.first()
+    return (last.detail or {}).get("text") if last is not None else None
+
+
 def list_events(
     *,
     job_ids: Sequence[str] = (),

@@ -129,14 +129,15 @@ def record(job_id: JobId, token: str, changes: Mapping[str, Any]) -> bool:
 def tell(job_id: JobId, token: str, sentence: str | None, at_ms: int) -> None:
     """Show the owner why the job waits, and say so in its timeline; null that it waits no more.
 
-    What is known of its end already is never overwritten.
+    What is known of its end already is never overwritten: then the timeline alone has it.
     """
     with transaction():
         job = get(job_id)
-        is_known = job.reason is not None or job.status == JobStatus.PUBLISHING.value
-        if is_known or job.reason_detail == sentence or not record(job_id, token, {"reason_detail": sentence}):
-            return
-        if sentence is not None:
+        if job.reason is not None or job.status == JobStatus.PUBLISHING.value:
+            is_news = job.lease_token == token and sentence != events.last_text(job_id)
+        else:
+            is_news = job.reason_detail != sentence and record(job_id, token, {"reason_detail": sentence})
+        if sentence is not None and is_news:
             detail = {"text": sentence}
             events.insert_event(job_id, job.workflow_id, events.NOTE, JobStatus(job.status), at_ms, detail)
 

@@ -21,11 +21,12 @@ from engines.actions import (
     Start,
     Stop,
 )
-from engines.decide import GRACE_S, LAST_WORDS_MS, LOOK_MS, MOST_LOOK_MS, RETRY_MS, RULES, decide
+from engines.decide import GRACE_S, LAST_WORDS_MS, LOOK_MS, MOST_LOOK_MS, RULES, decide
 from engines.job_view import GIB, JobView
 from engines.observation import ContainerSeen, ContainerState, Seen
 from engines.pod_rules import LOOK_MS as POD_LOOK_MS
 from engines.pod_rules import SILENCE_MS
+from engines.publish_rules import RETRY_MS
 from shared.lifecycle import STOPPED_IN_LINE, UNFINISHED, JobStatus, Reason
 from shared.names import JobId, Phase
 
@@ -35,6 +36,10 @@ S = JobStatus
 RUNNING = ContainerSeen(ContainerState.RUNNING, started_at_ms=NOW - 1000)
 CREATED = ContainerSeen(ContainerState.CREATED)
 WAITING = ContainerSeen(ContainerState.RUNNING)
+NODE_GONE = ContainerSeen(
+    ContainerState.EXITED, was_killed=True, lost="The node the job ran on was lost",
+    started_at_ms=NOW - 1000, finished_at_ms=NOW - 10,
+)  # fmt: skip
 GOOD = ContainerSeen(ContainerState.EXITED, exit_code=0, started_at_ms=NOW - 1000, finished_at_ms=NOW - 10)
 BAD = replace(GOOD, exit_code=3)
 KILLED = replace(GOOD, exit_code=137, was_killed=True)
@@ -62,6 +67,11 @@ def facts(code: int, reason: Reason | None = None, detail: str | None = None, **
     return Record(known | {"reason": reason.value if reason else None, "reason_detail": detail} | more)
 
 
+def replace_exit(known: Record) -> Record:
+    """The same of an end that nobody saw."""
+    return Record(known.changes | {"exit_code": None})
+
+
 def again(phase: Phase, starts: int) -> list[Action]:
     said = Record({f"{phase}_report": None, "progress": {"at_ms": NOW, "again": True}})
     counted = Record({f"{phase}_starts": starts, "progress": {"at_ms": NOW}})
@@ -73,6 +83,12 @@ GONE = "The algorithm's container is gone; it is not run a second time."
 ENDED = "The engine ended the algorithm; it is not run a second time."
 MEMORY = "The algorithm needed more memory than the job was granted."
 FULL = "The job wrote more than the 1 GiB it was granted. The engine removed its volume, and its outputs with it."
+ONCE = "the algorithm is not run a second time."
+NODE = "The node the job ran on was lost"
+AGAIN = Record({"reason_detail": f"{NODE}; the provision pod is started again."}, is_told=True)
+UNHEARD = "the node it runs on does not answer"
+NO_NODE = "queued: no node of the cluster takes it"
+REMOVED = "Somebody removed the job's volume while the algorithm ran."
 CODE_3 = "The algorithm ended with exit code 3."
 SILENT = f"The provision pod said nothing for {SILENCE_MS // 1000} seconds."
 USED_UP = "The algorithm used up its 60 seconds."
@@ -80,6 +96,9 @@ DISK = "The job wrote more than the 1 GiB it was granted."
 started = {"started_at_ms": NOW - 1000, "saved": frozenset({"configuration.log"})}
 provisioned = {"provision_starts": 1, "provision_report": DONE}
 uploaded = {"publish_starts": 1, "publish_report": DONE, "exit_code": 0, "saved": frozenset({"algorithm.log"})}
+waits = {"publish_starts": 1, "reason": Reason.STOPPED, "detail": "Stopped by its owner.", "exit_code": 143} | {
+    "saved": frozenset({"algorithm.log"})
+}
 ran = {"exit_code": 0, "saved": frozenset({"algorithm.log"})}
 
 TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
@@ -131,6 +150,18 @@ TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
         [EnsureVolume(), *again(PROVISION, 2)]),
     ("a killed pod is started again", job(S.PROVISIONING, provision_starts=3), seen(provision=KILLED),
         [EnsureVolume(), *again(PROVISION, 4)]),
+    ("a pod whose node was lost is started again, and its owner is told",
+        job(S.PROVISIONING, provision_starts=1), seen(provision=NODE_GONE),
+        [AGAIN, EnsureVolume(), *again(PROVISION, 2)]),
+    ("a node lost too often fails the job", job(S.PROVISIONING, provision_starts=4), seen(provision=NODE_GONE),
+        end(S.DATA_FAILED, Reason.LOST, f"The provision pod was lost 4 times. {NODE}.", SaveLog(PROVISION))),
+    ("inputs that went with their volume are fetched anew", job(S.PROVISIONING, **provisioned),
+        seen(False, provision=GOOD),
+        [Record({"reason_detail": "Somebody removed the job's volume; the provision pod is started again."},
+            is_told=True), EnsureVolume(), *again(PROVISION, 2)]),
+    ("a pod whose Secret somebody deleted gets it again", job(S.PROVISIONING, provision_starts=1, detail="no secret"),
+        seen(provision=replace(WAITING, waiting="no secret", lacks_parts=True)),
+        [Create(PROVISION), Look(NOW + POD_LOOK_MS)]),
     ("a pod lost too often fails the job", job(S.PROVISIONING, provision_starts=4), seen(provision=KILLED),
         end(S.DATA_FAILED, Reason.LOST, "The provision pod was lost 4 times.", SaveLog(PROVISION))),
     ("the old container of a pod that is being started again is not judged",
@@ -193,6 +224,27 @@ TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
     ("ended badly", job(S.RUNNING), seen(run=BAD), [facts(3, None, CODE_3), Move(S.PUBLISHING, None, CODE_3)]),
     ("ended by the engine", job(S.RUNNING), seen(run=KILLED),
         [facts(137, Reason.LOST, ENDED), Move(S.PUBLISHING, Reason.LOST, ENDED)]),
+    ("ended with its node", job(S.RUNNING), seen(run=NODE_GONE),
+        [replace_exit(facts(0, Reason.LOST, f"{NODE}; {ONCE}")), Move(S.PUBLISHING, Reason.LOST, f"{NODE}; {ONCE}")]),
+    ("whether one whose node was lost used up its time nobody knows",
+        job(S.RUNNING, reason=Reason.TIMEOUT, detail=USED_UP, **started), seen(run=NODE_GONE),
+        [replace_exit(facts(0, Reason.LOST, f"{NODE}; {ONCE}")), Move(S.PUBLISHING, Reason.LOST, f"{NODE}; {ONCE}")]),
+    ("stopped by its owner on a node that was lost",
+        job(S.RUNNING, reason=Reason.STOPPED, detail="Stopped by its owner.", **started), seen(run=NODE_GONE),
+        [replace_exit(facts(0, Reason.STOPPED, "Stopped by its owner.")),
+            Move(S.PUBLISHING, Reason.STOPPED, "Stopped by its owner.")]),
+    ("its node does not answer: its owner is told, and nobody is asked for the log",
+        job(S.RUNNING, **started), seen(run=replace(RUNNING, waiting=UNHEARD)),
+        [Record({"reason_detail": UNHEARD}, is_told=True), Look(NOW + LOOK_MS)]),
+    ("its node answers again", job(S.RUNNING, detail=UNHEARD, **started), seen(run=RUNNING),
+        [Record({"reason_detail": None}, is_told=True), ShipLog(RUN), Look(NOW + LOOK_MS)]),
+    ("stopped while its node does not answer", job(S.RUNNING, stop_requested=True, **started),
+        seen(run=replace(RUNNING, waiting=UNHEARD)),
+        [Record({"reason": "stopped", "reason_detail": "Stopped by its owner."}), Stop(RUN, GRACE_S)]),
+    ("its volume is taken from under it", job(S.RUNNING, **started), seen(False, run=RUNNING),
+        [Record({"reason": "lost", "reason_detail": REMOVED}), Stop(RUN, GRACE_S)]),
+    ("its pod and volume are being deleted", job(S.RUNNING, **started), seen(False, run=replace(RUNNING, lost="Gone")),
+        [Record({"reason": "lost", "reason_detail": "Gone while the algorithm ran."}), Stop(RUN, GRACE_S)]),
     ("ended for want of memory", job(S.RUNNING), seen(run=OOM),
         [facts(137, Reason.OUT_OF_MEMORY, MEMORY, oom_killed=True), Move(S.PUBLISHING, Reason.OUT_OF_MEMORY, MEMORY)]),
     ("ended because it was told to", job(S.RUNNING, reason=Reason.TIMEOUT, detail=USED_UP, **started),
@@ -200,7 +252,7 @@ TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
     ("gone before it was seen: it may have run, so it is lost", job(S.RUNNING, stop_requested=True), seen(),
         [Record({"reason": "lost", "reason_detail": GONE}), Move(S.PUBLISHING, Reason.LOST, GONE)]),
     ("gone, and its volume with it", job(S.RUNNING, **started), seen(False),
-        end(S.RUN_FAILED, Reason.LOST, GONE, SaveLog(RUN))),
+        end(S.RUN_FAILED, Reason.LOST, f"{GONE} Its outputs are gone.", SaveLog(RUN))),
     ("publishing starts, the log is saved", job(S.PUBLISHING, exit_code=0), seen(run=GOOD),
         [Create(PUBLISH), Record({"publish_starts": 1}), Start(PUBLISH), SaveLog(RUN), Look(NOW + POD_LOOK_MS)]),
     ("both earlier logs are saved while the pod works", job(S.PUBLISHING, publish_starts=1, exit_code=0),
@@ -223,6 +275,26 @@ TABLE: list[tuple[str, JobView, Seen, list[Action]]] = [
         again(PUBLISH, 2)),
     ("the outputs are gone", job(S.PUBLISHING, publish_starts=1, **ran), seen(False),
         end(S.RUN_FAILED, Reason.LOST, "The job's volume is gone, and its outputs with it.")),
+    ("the outputs went with the node", job(S.PUBLISHING, reason=Reason.LOST, detail=f"{NODE}; {ONCE}", **ran),
+        seen(False), end(S.RUN_FAILED, Reason.LOST, f"{NODE}; {ONCE} Its outputs are gone.")),
+    ("a pod that has the outputs before it may finish though their volume is being removed",
+        job(S.PUBLISHING, publish_starts=1, **ran), seen(False, publish=RUNNING), [Look(NOW + POD_LOOK_MS)]),
+    ("its owner is told why the outputs wait",
+        job(S.PUBLISHING, publish_starts=1, reason=Reason.LOST, detail=f"{NODE}; {ONCE}", **ran),
+        seen(publish=replace(WAITING, waiting=NO_NODE)),
+        [Record({"reason_detail": NO_NODE}, is_told=True), Look(NOW + POD_LOOK_MS)]),
+    ("what a lost algorithm left cannot be published: it stays lost",
+        job(S.PUBLISHING, publish_starts=1, reason=Reason.LOST, detail=f"{NODE}; {ONCE}", **ran),
+        seen(publish=replace(WAITING, state=ContainerState.EXITED, start_error=NO_NODE)),
+        end(S.RUN_FAILED, Reason.LOST, f"{NODE}; {ONCE} Its outputs were not published: {NO_NODE}", SaveLog(PUBLISH))),
+    ("stopped, and its outputs wait", job(S.PUBLISHING, stop_requested=True, stopped_at_ms=NOW - SILENCE_MS, **waits),
+        seen(publish=replace(WAITING, waiting=NO_NODE)),
+        [Record({"reason_detail": NO_NODE}, is_told=True), Look(NOW + POD_LOOK_MS)]),
+    ("stopped, and its outputs have waited for long",
+        job(S.PUBLISHING, stop_requested=True, stopped_at_ms=NOW - SILENCE_MS - 1, **waits),
+        seen(publish=replace(WAITING, waiting=NO_NODE)),
+        end(S.FINISHED, Reason.STOPPED, f"Stopped by its owner. Its outputs were not published: {NO_NODE}",
+            Stop(PUBLISH, 0), SaveLog(PUBLISH))),
     ("published before the volume went", job(S.PUBLISHING, **uploaded), seen(False, publish=GOOD),
         end(S.FINISHED, None, None, SaveLog(PUBLISH))),
     ("the outputs went with a volume that was full", job(S.PUBLISHING, reason=Reason.DISK_QUOTA, **ran), seen(False),

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from engines.drivers.kubernetes_seen import GATE_OPEN, OPEN_GATE, has_ended, is_held_back, pod_seen
+from engines.drivers.kubernetes_seen import GATE_OPEN, NOT_STARTED, OPEN_GATE, has_ended, is_held_back, pod_seen
+from engines.drivers.kubernetes_words import DELETED as SOMEBODY
+from engines.drivers.kubernetes_words import DISRUPTED, NODE_LOST, UNHEARD
 from engines.observation import ContainerSeen, ContainerState
 from pods.gate import OPEN
 
@@ -47,11 +49,17 @@ def not_ready(since: str) -> dict[str, Any]:
     return {"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": since}]}
 
 
+def preempted(reason: str) -> dict[str, Any]:
+    """What current clusters say of a pod that they take away."""
+    return {"type": "DisruptionTarget", "status": "True", "reason": reason}
+
+
 def ended(code: int | None, **more: Any) -> ContainerSeen:
     return ContainerSeen(EXITED, code, started_at_ms=AT_MS, finished_at_ms=LATER_MS, **more)
 
 
 DELETED = {"deletionTimestamp": LATER, "deletionGracePeriodSeconds": 10, "finalizers": ["c2d.node/keep"]}
+CLEARED = {**DELETED, "deletionTimestamp": "2023-11-14T22:13:21Z"}
 LEAVING = {**DELETED, "deletionTimestamp": "2023-11-14T22:13:15Z"}
 STUCK = {**DELETED, "deletionTimestamp": "2023-11-14T22:10:00Z"}
 OLD = {"creationTimestamp": "2023-11-14T22:00:00Z"}
@@ -61,6 +69,11 @@ NODE_LOW = {**EVICTED, "message": "The node was low on resource: memory. "}
 TOO_MUCH = {**EVICTED, "message": "Pod ephemeral local storage usage exceeds the total limit"}
 OVER = {"phase": "Failed", "reason": "DeadlineExceeded"}
 SHUT_DOWN = {"phase": "Failed", "reason": "NodeShutdown"}
+UNREADY = {"type": "Ready", "status": "False", "lastTransitionTime": AT}
+STUCK_AT_MS = 1_699_999_800_000
+WAS_SHUT_DOWN = "The node the job ran on was shut down"
+LOW = "The node the job ran on evicted its pod (The node was low on resource: memory.)"
+REFUSED = "The node the job was sent to ended its pod (OutOfcpu: Node didn't have enough resource: cpu)"
 NO_PROGRAM = 'x: unable to start container process: exec: "no": not found: unknown'
 TAKEN = {"containers": [{"image": "ended::by-its-engine"}]}
 SAID: list[tuple[str, dict[str, Any], ContainerSeen]] = [
@@ -110,21 +123,74 @@ SAID: list[tuple[str, dict[str, Any], ContainerSeen]] = [
     ("it used too much memory", pod(end(137, "OOMKilled")), ended(137, oom_killed=True)),
     ("an algorithm's own word is not enough for lost", pod(end(143)), ended(143)),
     ("our own pods never end by a signal", pod(end(143), phase="publish"), ended(143, was_killed=True)),
-    ("somebody deleted it", pod(end(143), meta=DELETED), ended(143, was_killed=True)),
-    ("it is being deleted, and runs", pod(RUNS, meta=LEAVING), ContainerSeen(RUNNING, started_at_ms=AT_MS)),
+    ("somebody deleted it", pod(end(143), meta=DELETED), ended(143, was_killed=True, lost=SOMEBODY)),
+    ("it was deleted, and made the best of it", pod(end(0), meta=DELETED), ended(0, was_killed=True, lost=SOMEBODY)),
+    ("it had ended before somebody deleted it", pod(end(0), meta=CLEARED), ended(0)),
+    ("whose signal it was nobody can tell", pod(end(143), meta=CLEARED), ended(143, was_killed=True, lost=SOMEBODY)),
+    (
+        "it is being deleted, and runs",
+        pod(RUNS, meta=LEAVING),
+        ContainerSeen(RUNNING, started_at_ms=AT_MS, lost=SOMEBODY),
+    ),
+    (
+        "its node is not heard of",
+        pod(RUNS, status={"conditions": [UNREADY]}),
+        ContainerSeen(RUNNING, started_at_ms=AT_MS, waiting=UNHEARD),
+    ),
+    (
+        "its node says that others beside it are not ready",
+        pod(RUNS, status={"conditions": [{**UNREADY, "reason": "ContainersNotReady"}]}),
+        ContainerSeen(RUNNING, started_at_ms=AT_MS),
+    ),
+    (
+        "a pod of more weight took its place",
+        pod(end(143), meta=DELETED, status={"conditions": [preempted("PreemptionByScheduler")]}),
+        ended(143, was_killed=True, lost=DISRUPTED["PreemptionByScheduler"]),
+    ),
+    (
+        "a node was drained",
+        pod(end(143), meta=DELETED, status={"conditions": [preempted("EvictionByEvictionAPI")]}),
+        ended(143, was_killed=True, lost=DISRUPTED["EvictionByEvictionAPI"]),
+    ),
+    (
+        "somebody took its node away, in words of a cluster to come",
+        pod(end(143), meta=DELETED, status={"conditions": [preempted("SomethingNew")]}),
+        ended(143, was_killed=True, lost=SOMEBODY),
+    ),
+    (
+        "its node had no room for it after all",
+        pod(status={"phase": "Failed", "reason": "OutOfcpu", "message": "Node didn't have enough resource: cpu"}),
+        ContainerSeen(EXITED, was_killed=True, lost=REFUSED),
+    ),
+    (
+        "its Secret is not there",
+        pod({"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}}),
+        ContainerSeen(RUNNING, waiting='the node cannot start the container: secret "s" not found', lacks_parts=True),
+    ),
     (
         "its node never ended it",
         pod(RUNS, meta=STUCK),
-        ContainerSeen(EXITED, was_killed=True, started_at_ms=AT_MS, finished_at_ms=1_699_999_800_000),
+        ContainerSeen(EXITED, None, was_killed=True, lost=NODE_LOST, started_at_ms=AT_MS, finished_at_ms=STUCK_AT_MS),
+    ),
+    (
+        "its node never ended it, and was not heard of since before",
+        pod(RUNS, meta=STUCK, status={"conditions": [{**UNREADY, "lastTransitionTime": "2023-11-14T22:09:00Z"}]}),
+        ContainerSeen(
+            EXITED, None, was_killed=True, lost=NODE_LOST, started_at_ms=AT_MS, finished_at_ms=STUCK_AT_MS - 60_000
+        ),
     ),
     (
         "deleted before any node had it",
         pod(spec={"nodeName": None}, meta=DELETED),
-        ContainerSeen(EXITED, was_killed=True, finished_at_ms=LATER_MS),
+        ContainerSeen(EXITED, was_killed=True, lost=SOMEBODY, finished_at_ms=LATER_MS),
     ),
-    ("the node was low on memory", pod(status=NODE_LOW), ContainerSeen(EXITED, was_killed=True)),
+    ("the node was low on memory", pod(status=NODE_LOW), ContainerSeen(EXITED, was_killed=True, lost=LOW)),
     ("it wrote too much", pod(status=TOO_MUCH), ContainerSeen(EXITED, disk_exceeded=True)),
-    ("its node went", pod(status={"phase": "Failed", "reason": "NodeLost"}), ContainerSeen(EXITED, was_killed=True)),
+    (
+        "its node went",
+        pod(status={"phase": "Failed", "reason": "NodeLost"}),
+        ContainerSeen(EXITED, was_killed=True, lost=NODE_LOST),
+    ),
     (
         "the cluster's own bound ended it",
         pod(RUNS, spec={"activeDeadlineSeconds": 10}, status=OVER),
@@ -143,9 +209,13 @@ SAID: list[tuple[str, dict[str, Any], ContainerSeen]] = [
     (
         "its node shut down a moment ago",
         pod(RUNS, status=SHUT_DOWN | not_ready(LATER)),
-        ContainerSeen(EXITED, was_killed=True, started_at_ms=AT_MS),
+        ContainerSeen(EXITED, was_killed=True, lost=WAS_SHUT_DOWN, started_at_ms=AT_MS),
     ),
-    ("nobody knows its end", pod(end(137, "ContainerStatusUnknown"), status=SHUT_DOWN), ended(None, was_killed=True)),
+    (
+        "nobody knows its end",
+        pod(end(137, "ContainerStatusUnknown"), status=SHUT_DOWN),
+        ended(None, was_killed=True, lost=WAS_SHUT_DOWN),
+    ),
     (
         "there is no such program",
         pod(end(128, "StartError", message=NO_PROGRAM)),
@@ -178,6 +248,11 @@ def test_an_algorithm_is_held_back_until_its_gate_has_ended() -> None:
     assert is_held_back(pod(spec=has_gate)), "no node has said anything yet"
     for state, is_held in (({"running": {"startedAt": AT}}, True), (end(0), False), (end(9), False)):
         assert is_held_back({**gated(state), "spec": has_gate}) == is_held
+
+
+def test_a_pod_that_a_node_never_gets_started_is_given_up_after_the_same_time() -> None:
+    found = pod({"waiting": {"reason": "ContainerCreating"}})
+    assert pod_seen(found, NOW_MS, pending_s=10) == ContainerSeen(EXITED, start_error=NOT_STARTED)
 
 
 def test_the_gate_and_who_reads_it_agree() -> None:

@@ -83,6 +83,18 @@ def test_a_duty_that_fails_stops_no_other(site: Site) -> None:
     assert "orphans:local" in keep_house(site.contexts["local"])
 
 
+def test_what_stands_around_jobs_is_had_again_and_where_it_cannot_the_rest_is_done(site: Site) -> None:
+    class Bare(MemoryDriver):
+        def ensure_surroundings(self) -> None:
+            raise JobError("Somebody forbids it.")
+
+    driver = Bare("local", site.world, lambda spec: Script(), site.clock)
+    done = keep_house(replace(site.contexts["local"], driver=driver))
+    assert "surroundings:local" not in done and "orphans:local" in done
+    site.clock.advance(31)
+    assert "surroundings:local" in keep_house(site.contexts["local"])
+
+
 def test_results_are_deleted_when_their_time_is_over(site: Site) -> None:
     site.submit(job(0), job(1))
     site.settle()

@@ -29,7 +29,9 @@ from shared.names import LABEL_JOB, JobId
 CLASS = "c2d-test"
 LATE = "c2d-test-late"
 "A class that makes a volume where the first pod that mounts it is put."
-BINDING = {CLASS: "Immediate", LATE: "WaitForFirstConsumer"}
+ANYWHERE = "c2d-test-anywhere"
+"One whose volumes every node has, as a network's storage is."
+BINDING = {CLASS: "Immediate", LATE: "WaitForFirstConsumer", ANYWHERE: "Immediate"}
 CHOSEN = "volume.kubernetes.io/selected-node"
 "What the scheduler writes on a claim of the late class."
 PROVISIONER = "c2d.node/test"
@@ -38,6 +40,8 @@ EVERY_S = 0.2
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
 "A cluster of 1.23 or newer refuses whatever is not."
 POD_IMAGE = os.environ.get("C2D_TEST_POD_IMAGE", "c2d/pod:latest")
+GHOST = "c2d.test/ghost"
+"The label, and the taint, of nodes behind which there is no machine."
 CLAIMS, VOLUMES = "/api/v1/persistentvolumeclaims", "/api/v1/persistentvolumes"
 
 
@@ -167,26 +171,42 @@ def make_and_remove(api: KubernetesApi) -> None:
 
 
 def make(api: KubernetesApi, claim: dict[str, Any]) -> None:
-    """A folder, and a volume that is it, for this claim alone, on the machine that was chosen for it."""
-    name = f"c2d-test-{claim['metadata']['uid']}"
+    """A folder, and a volume that is it, for this claim alone."""
+    name, of_class = f"c2d-test-{claim['metadata']['uid']}", claim["spec"]["storageClassName"]
     (HOME / name).mkdir(parents=True, exist_ok=True)
-    node = notes_of(claim).get(CHOSEN) or api.items("/api/v1/nodes")[0]["metadata"]["name"]
-    on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
     body = {
         "kind": "PersistentVolume",
         "metadata": {"name": name},
         "spec": {
-            "storageClassName": claim["spec"]["storageClassName"],
+            "storageClassName": of_class,
             "capacity": claim["spec"]["resources"]["requests"],
             "accessModes": ["ReadWriteOnce"],
             "persistentVolumeReclaimPolicy": "Retain",
-            "local": {"path": str(HOME / name)},
             "claimRef": {key: claim["metadata"][key] for key in ("namespace", "name", "uid")}
             | {"kind": "PersistentVolumeClaim"},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}},
+            **(on_every_machine(HOME / name) if of_class == ANYWHERE else on_one_machine(api, claim, HOME / name)),
         },
     }
     api.create(VOLUMES, body)
+
+
+def on_one_machine(api: KubernetesApi, claim: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A folder that pods on the machine that was chosen for it alone can mount."""
+    node = notes_of(claim).get(CHOSEN) or machines(api)[0]["metadata"]["name"]
+    on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}}
+    return {"local": {"path": str(folder)}, "nodeAffinity": affinity}
+
+
+def on_every_machine(folder: Path) -> dict[str, Any]:
+    """A folder that pods on every node mount; the kubelet hands it over to nobody, so it is everybody's."""
+    folder.chmod(0o777)
+    return {"hostPath": {"path": str(folder)}}
+
+
+def machines(api: KubernetesApi) -> list[dict[str, Any]]:
+    """The cluster's nodes but for those behind which there is no machine."""
+    return [node for node in api.items("/api/v1/nodes") if GHOST not in node["metadata"]["labels"]]
 
 
 if __name__ == "__main__":

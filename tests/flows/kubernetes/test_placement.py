@@ -151,7 +151,7 @@ def test_what_a_namespace_never_takes_ends_the_job_with_the_clusters_words(site:
 @pytest.fixture
 def one_device(site: Site) -> Iterator[None]:
     """The node offers one, as the makers of Kubernetes describe it."""
-    [node] = site.api.items("/api/v1/nodes")
+    node = kubernetes.machines(site.api)[0]
     path = f"/api/v1/nodes/{node['metadata']['name']}/status"
     site.api.patch(path, {"status": {"capacity": {DEVICE: "1"}, "allocatable": {DEVICE: "1"}}})
     yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.db import jobs, log_chunks
+from shared.db import events, jobs, log_chunks
 from shared.errors import Conflict, NotFound
 from shared.lifecycle import JobStatus
 from shared.names import JobId, Phase
@@ -79,3 +79,15 @@ def test_the_same_piece_twice_changes_nothing() -> None:
     assert b"".join(log_chunks.read_all(job_id, "run")) == b"hello"
     log_chunks.forget(job_id)
     assert log_chunks.size(job_id, "run") == 0
+
+
+def test_why_a_job_waits_is_told_once_and_beside_its_end_in_the_timeline_alone() -> None:
+    (job_id,) = submit()
+    for status, reason, detail in ((JobStatus.RUNNING, None, "no"), (JobStatus.PUBLISHING, "lost", "It was lost.")):
+        put(job_id, status, lease_token="mine", reason=reason, reason_detail="It was lost." if reason else None)
+        for token, sentence in (("mine", "no"), ("mine", "no"), ("another's", "never")):
+            jobs.tell(job_id, token, sentence, NOW)
+        assert row(job_id).reason_detail == detail
+        jobs.tell(job_id, "mine", f"then {status}", NOW)
+    notes = [each.detail["text"] for each in events.list_events(job_ids=[job_id]) if each.kind == events.NOTE]
+    assert notes == ["no", "then running", "no", "then publishing"]
