@@ -12,6 +12,8 @@ from shared.errors import SettingsError
 from shared.secrets import NodeKeys
 from shared.settings import NodeSettings
 
+IN_A_CLUSTER = "KUBERNETES_SERVICE_HOST"
+"What every pod's environment has: there the node is up, or not this command's to start."
 HEADS = ("", "what", "found", "what to do")
 
 
@@ -46,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     failed = [check for check in found if check.state == "fail"]
     screen.say()
     screen.say(f"{len(failed)} to mend" if failed else "nothing in the way")
-    screen.next("c2d doctor" if failed else "c2d up")
+    go_on = "c2d environments" if IN_A_CLUSTER in environment else "c2d up"
+    screen.next("c2d doctor" if failed else go_on)
     return JOB_FAILED if failed else SUCCEEDED
 
 
@@ -69,8 +72,9 @@ def examine(environment: dict[str, str], host: str, port: int, *, is_probed: boo
         checks.key(settings),
         checks.database(settings),
         checks.storage(settings),
-        checks.port(host, port),
     ]
+    if IN_A_CLUSTER not in environment:
+        found.append(checks.port(host, port))
     for engine in settings.engines:
         found += engine_checks.examine(engine, settings, is_probed=is_probed)
     return [*found, *chain_checks.examine(settings)]

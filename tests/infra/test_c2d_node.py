@@ -162,6 +162,12 @@ def test_the_node_is_in_order_and_drains(c2d: Run) -> None:
     assert "takes new work again" in c2d("drain", "--off").stdout
 
 
+def test_in_a_cluster_the_doctor_speaks_of_no_port_and_starts_no_node(tmp_path: Path) -> None:
+    given = {**os.environ, "C2D_DATA_DIR": str(tmp_path), "KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+    done = subprocess.run([*C2D, "doctor"], env=given, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Python" in done.stdout and "port" not in done.stdout and "c2d up --port" not in done.stdout, done.stderr
+
+
 def test_a_second_node_on_the_same_port_says_that_it_is_taken(c2d: Run, node: str) -> None:
     assert "cannot be listened on" in c2d("up", "--engine", "process", "--port", node.rsplit(":", 1)[1], code=2).stderr
 

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from engines.drivers.kubernetes_connect import connect
 from shared.secrets import NodeKeys
 from tests.flows.kubernetes import overlay
 from tests.infra.kubernetes.built import Document, as_older, built
 from tests.needs import busybox_image, proxy_binary, python_image
-from tests.services.kubernetes import to_nodes
+from tests.services.kubernetes import let_go_of_all, to_nodes
 from tests.services.moto_server import CREDENTIALS, MotoServer, start_moto_server
 from tests.services.node import Consumer
 from tests.services.postgres import RUN_DIR, PostgresServer, new_server
@@ -135,6 +136,7 @@ def deployed(
             yield stage
     finally:
         stage.kubectl("delete", "namespace", wish.namespace, wish.jobs, "--wait=false", "--ignore-not-found")
+        let_go_of_all(connect({}), wish.jobs)
         for kind in ("clusterrolebinding", "clusterrole"):
             stage.kubectl("delete", kind, f"c2d-engine:{wish.jobs}", "--ignore-not-found")
         docker("rmi", "--force", f"c2d/node:{tag}", f"c2d/node:{tag}-next", wish.proxy_image, check=False)

@@ -20,7 +20,7 @@ from shared.addresses import address_of
 from shared.escrow.words import EventName
 from shared.names import Address
 from tests.flows.kubernetes.stage import KEY, Stage, deployed, until
-from tests.flows.kubernetes.work import sleeper
+from tests.flows.kubernetes.work import offered, sleeper
 from tests.needs import needs
 from tests.services.node import Consumer, good
 
@@ -94,12 +94,6 @@ def bought(consumer: Consumer, payment: dict[str, Any]) -> str:
     assert int(quote["payment"]["amount"]) > 0, quote
     [started] = good(consumer.call("POST", "/api/services/compute", {**body, **consumer.signed("startCompute")}))
     return str(started["jobId"]).rpartition("-")[2]
-
-
-def offered(consumer: Consumer) -> bool:
-    """Whether an environment is there."""
-    found = consumer.call("GET", "/api/services/computeEnvironments")
-    return found.status == 200 and bool(found.json())
 
 
 def job(consumer: Consumer, job_id: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from infra.demonstration import EXAMPLE, fetched
 from infra.proof import check_results
 from tests.needs import python_image
+from tests.services.node import Consumer
 
 
 def settings_of(url: str, folder: Path) -> dict[str, str]:
@@ -34,6 +35,12 @@ def check_the_examples_results(folder: Path, settings: dict[str, str]) -> None:
     check_results(EXAMPLE / "data" / "penguins.csv", files)
     [report] = [Path(file["path"]) for file in files if file["path"].endswith("report.svg")]
     assert report.read_bytes() == (EXAMPLE / "report.svg").read_bytes()
+
+
+def offered(consumer: Consumer) -> bool:
+    """Whether an environment is there."""
+    found = consumer.call("GET", "/api/services/computeEnvironments")
+    return found.status == 200 and bool(found.json())
 
 
 def sleeper(seconds: int, cpu: float = 0.05, disk: float = 0.2) -> dict[str, Any]:
