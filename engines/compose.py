@@ -111,6 +111,6 @@ def wait_for_engine(
         except Unavailable as error:
             if not is_patient:
                 raise
-            logs.logger("c2d.engine").warning("not yet", fields={"engine": name, "cause": error.detail})
+            logs.logger("c2d.engine").warning("not yet", fields={"engine": name, "cause": error.for_operators})
             if has_ended(2):
                 return None

@@ -13,7 +13,7 @@ def exit_code(who: str, work: Callable[[], None]) -> int:
     try:
         work()
     except Unavailable as error:
-        print(f"{who}: {error.detail}", file=sys.stderr)  # noqa: T201 - what a person at a shell reads
+        print(f"{who}: {error.for_operators}", file=sys.stderr)  # noqa: T201 - what a person at a shell reads
         return 1
     except C2DError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201

@@ -74,7 +74,7 @@ def watch(context: Context, bell: Bell, until: float | None = None, pulse: Pulse
         try:
             timeout_s = _pass(context, crew, bell, timeout_s)
         except Unavailable as error:
-            log.warning("a pass waits", fields={"engine": context.name, "cause": error.detail})
+            log.warning("a pass waits", fields={"engine": context.name, "cause": error.for_operators})
             timeout_s = 2.0
         if pulse is not None:
             pulse.beat()

@@ -35,6 +35,11 @@ class C2DError(Exception):
         self.detail = detail
         self.facts = facts
 
+    @property
+    def for_operators(self) -> str:
+        """The sentence, with what a part of the node said of itself: for logs and shells, never for a caller."""
+        return f"{self.detail} ({self.facts['cause']})" if self.facts.get("cause") else self.detail
+
 
 class CallerError(C2DError):
     """The caller can fix it."""

@@ -89,8 +89,12 @@ def write(start: PaidStart, key: bytes) -> tuple[WorkflowId, list[JobId]]:
     lock, at_ms = start.lock, start.submission.at_ms
     if lock is not None:
         _check_again(lock)
+    offer = _room_at_once(start)
+    if offer is not None:
+        reservations.lock_promises(offer.engine)
     workflow_id, ids = workflows.insert(start.submission)
-    _make_room(start, ids[0])
+    if offer is not None:
+        _make_room(start, ids[0], offer)
     onchain_id = id_on_chain(start.submission.workflow.door, workflow_id, ids)
     lock_tx = "" if lock is None else _sign(lock, onchain_id, workflow_id, key, at_ms)
     payments.insert(_payment(start, workflow_id, ids, onchain_id), lock_tx, at_ms)
@@ -150,12 +154,14 @@ def _check_again(lock: Lock) -> None:
     lock_checks.check(wanted, lock.look, waiting_wei, waiting)
 
 
-def _make_room(start: PaidStart, job_id: JobId) -> None:
-    """Reserve where the job may not wait; it leaves the queue when its lock is confirmed, or now if there is none."""
+def _room_at_once(start: PaidStart) -> Offer | None:
+    """Where there must be room now; null where the job may wait. Raises: NotEnough."""
     parsed = start.submission.workflow
-    if not submission.is_immediate(parsed):
-        return
-    offer = submission.offer_of(parsed.jobs[0], start.offers)
+    return submission.offer_of(parsed.jobs[0], start.offers) if submission.is_immediate(parsed) else None
+
+
+def _make_room(start: PaidStart, job_id: JobId, offer: Offer) -> None:
+    """Reserve; the job leaves the queue when its lock is confirmed, or now if there is none."""
     if start.lock is None:
         reservations.admit(job_id, offer.engine, [offer.document], start.submission.at_ms)
     else:

@@ -39,9 +39,11 @@ def submit(submission: Submission, held: Held = NOTHING_HELD) -> tuple[WorkflowI
         for place in range(len(parsed.jobs))
     ]
     jobs = [_gated(job, each, submission) for job, each in zip(parsed.jobs, found, strict=True)]
+    offer = offer_of(parsed.jobs[0], offers) if is_immediate(parsed) else None
+    if offer is not None:
+        reservations.lock_promises(offer.engine)
     workflow_id, ids = workflows.insert(replace(submission, workflow=replace(parsed, jobs=tuple(jobs))))
-    if is_immediate(parsed):
-        offer = offer_of(parsed.jobs[0], offers)
+    if offer is not None:
         reservations.admit(ids[0], offer.engine, [offer.document], submission.at_ms)
     return workflow_id, ids
 

@@ -63,7 +63,7 @@ def _pass(till: Till) -> float:
     try:
         return 0.0 if settle_once(till) else IDLE_S
     except Unavailable as error:
-        log.warning("a settlement pass waits", fields={"chain": till.chain_id, "cause": error.detail})
+        log.warning("a settlement pass waits", fields={"chain": till.chain_id, "cause": error.for_operators})
         return AWAY_S
     except Exception:
         log.exception("a settlement pass failed", fields={"chain": till.chain_id})

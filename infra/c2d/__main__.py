@@ -59,7 +59,7 @@ def run(word: str, given: list[str]) -> int:
         complain(failure, wants_json)
         return failure.exit_code
     except C2DError as error:
-        complain(Failure(error.detail), wants_json)
+        complain(Failure(error.for_operators), wants_json)
         return WRONG
     except KeyboardInterrupt:
         return INTERRUPTED

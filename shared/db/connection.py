@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from peewee import InterfaceError, OperationalError
 from playhouse.migrations import Runner
 from playhouse.pool import MaxConnectionsExceeded, PooledSqliteDatabase
 
 from shared.db.base import DATABASE
-from shared.db.driver import load_driver
+from shared.db.driver import is_address, load_driver
 from shared.db.pool import FreshPool
 from shared.errors import SettingsError, Unavailable
 
@@ -37,10 +36,10 @@ def open_database(url: str, *, connections: int = 32, wait_s: float = 20) -> Any
 
     `connections` bounds the pool; a thread waits at most `wait_s` seconds for one. Raises: SettingsError.
     """
-    parts = urlsplit(url)
-    opener = _OPENERS.get(parts.scheme)
-    if opener is None:
-        raise SettingsError(f"C2D_DATABASE_URL: {parts.scheme or url!r} is not a database this node knows; {_EXAMPLE}.")
+    scheme = url.partition("://")[0]
+    opener = _OPENERS.get(scheme)
+    if opener is None:  # what is not understood may have a password anywhere, so it is not repeated
+        raise SettingsError(f"C2D_DATABASE_URL must begin with one of {', '.join(_OPENERS)} and ://; {_EXAMPLE}.")
     database = opener(url, max_connections=connections, timeout=wait_s)
     DATABASE.initialize(database)
     return database
@@ -67,6 +66,11 @@ def _open_sqlite(url: str, **pool: Any) -> Any:
 def _open_postgresql(url: str, **pool: Any) -> Any:
     load_driver()
     url = f"postgresql:{url.partition(':')[2]}"  # the one spelling the driver takes for a whole address
+    if not is_address(url):
+        raise SettingsError(
+            "C2D_DATABASE_URL is no address of a database; in a password %, /, [ and @ are written as %25, %2F, %5B "
+            f"and %40. {_EXAMPLE.capitalize()}."
+        )
     return FreshPool(url, prefer_psycopg3=True, stale_timeout=300, **pool)
 
 

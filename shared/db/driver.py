@@ -54,3 +54,14 @@ def load_driver() -> None:
 def driver_errors() -> tuple[type[Exception], ...]:
     """What the driver itself raises, outside peewee; nothing where it is not loaded."""
     return () if _PEEWEE.psycopg is None else (_PEEWEE.psycopg.Error,)
+
+
+def is_address(url: str) -> bool:
+    """Whether the driver understands a database's address; it is loaded already."""
+    wrong: tuple[type[Exception], ...] = (*driver_errors(), ValueError)
+    try:
+        parts = importlib.import_module("psycopg.conninfo").conninfo_to_dict(url)
+    except wrong:
+        return False
+    ports = str(parts.get("port") or "").replace(",", "")
+    return not ports or ports.isdecimal()  # else a piece of a password may be taken for one

@@ -114,9 +114,18 @@ def admit_held(job_id: JobId, at_ms: int) -> bool:
     return True
 
 
+def lock_promises(engine: str) -> None:
+    """Hold the engine's promises until the caller's transaction ends.
+
+    For who writes turns before it reserves: passes hold the promises first, and the other way round each would wait for
+    the other.
+    """
+    _ENGINE.tuples(engine=engine)
+
+
 def _in_queue(job_id: JobId, engine: str) -> Any:
     """Lock the engine's promises, then the job; null where it is not queued."""
-    _ENGINE.tuples(engine=engine)
+    lock_promises(engine)
     job = _LOCKED.first(job_id=job_id)
     return None if job is None or job.status != JobStatus.QUEUED else job
 

@@ -15,6 +15,8 @@ from shared.web.incoming import DRAINED_BYTES, Incoming, Takes
 
 LOG = logging.getLogger(__name__)
 RETRY_AFTER_S = 5
+INSIDE = frozenset({"cause"})
+"Facts for the log alone: what a database said of itself is nobody else's business."
 
 
 def install(app: falcon.App[Any, Any]) -> None:
@@ -27,7 +29,7 @@ def install(app: falcon.App[Any, Any]) -> None:
 
 def problem(error: C2DError) -> dict[str, Any]:
     """The body of an error: `error` is what the field's clients show, the rest is for programs."""
-    facts = {name: value for name, value in error.facts.items() if value is not None}
+    facts = {name: value for name, value in error.facts.items() if value is not None and name not in INSIDE}
     return {
         **facts,
         "error": error.detail,

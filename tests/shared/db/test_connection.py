@@ -147,6 +147,22 @@ def test_an_address_that_cannot_be_one_stops_the_start(url: str) -> None:
         open_database(url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres//c2d:sesame@db/c2d",
+        "c2d:sesame@db/c2d",
+        "postgresql://c2d:sesame%me@db/c2d",
+        "postgresql://c2d:sesame@db:port/c2d",
+        "postgresql://c2d:sesame/x@db/c2d",
+    ],
+)
+def test_a_wrong_address_is_told_of_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError, match="C2D_DATABASE_URL") as told:
+        open_database(url)
+    assert "sesame" not in str(told.value) and told.value.__cause__ is None
+
+
 def test_an_error_takes_back_everything_in_its_transaction(database: str) -> None:
     with pytest.raises(ZeroDivisionError), transaction():
         Nonce.insert(address="a", nonce=1).execute()
