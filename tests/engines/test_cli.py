@@ -157,7 +157,7 @@ def test_told_to_end_when_its_time_is_up_it_gives_back_what_it_still_holds(
     process = start(started, environ, "slow", "--for", "1")
     until(lambda: is_held(job_id), "the pull")
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(3)
+        process.wait(3)  # its time is up by now, and it waits for the pull
     assert stop(process) < ENDS_WITHIN_S
     with session():
         assert Job.get_by_id(job_id).lease_token is None
