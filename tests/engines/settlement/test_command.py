@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from shared.addresses import address_of
 from shared.db import slot_views, slots
 from shared.escrow.words import Fees, give_up_nonce
