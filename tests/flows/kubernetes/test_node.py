@@ -24,7 +24,7 @@ from tests.needs import needs
 from tests.services.node import Consumer
 
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.full,
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("kubernetes"),
     needs("kube", "docker", "kustomize", "postgres", "s3", "proxy"),
