@@ -43,6 +43,7 @@ class Walled:
         spec = PhaseSpec(
             job_id, "walled", phase, kubernetes.POD_IMAGE, command, {}, network=network, memory_bytes=1 << 28
         )
+        self.driver.ensure_volume(job_id, spec.disk_bytes)
         start(self.driver, spec)
         return job_id
 
@@ -60,7 +61,7 @@ def walled() -> Iterator[Walled]:
     api = connect({})
     with kubernetes.namespace() as namespace, walls.listener() as node, walls.listener() as beside:
         places = {}
-        for name in ("data", "stranger"):
+        for name in ("data", "stranger", "third"):
             path = walls.bare_pod(api, namespace, name, walls.listens(DNS, OTHER))
             places[name] = walls.until_phase(api, path, "Running")["status"]["podIP"]
             until(lambda path=path: walls.log_of(api, path))
@@ -71,7 +72,7 @@ def walled() -> Iterator[Walled]:
         }  # fmt: skip
         targets = {"node": node, "beside": beside, "data": (places["data"], OTHER), "dns": (places["stranger"], DNS)}
         targets["stranger"] = (places["stranger"], OTHER)
-        targets["no dns"] = (places["data"], DNS)
+        targets["no dns"] = (places["third"], DNS)
         allowed = [ip_network(f"{places['data']}/32")]
         yield Walled(api, namespace, KubernetesDriver("walled", connection, allowed), targets)
 
