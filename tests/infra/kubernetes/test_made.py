@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,6 +81,24 @@ def test_what_an_overlay_offers_is_read_and_can_be_had_for_free(overlay: str) ->
     machine = Capabilities("kubernetes", "1", False, 8.0, 32 << 30, 200 << 30, "x86_64")
     [offered] = documents(engine, machine, "0x0")
     assert complete(offered, {"cpu": 0.5, "ram": 1, "disk": 5}, is_free=True) == {"cpu": 500, "ram": 1000, "disk": 5000}
+
+
+@pytest.mark.parametrize("part", ["passes", "settlement"])
+def test_a_pass_is_alive_until_its_loop_stands_still(part: str, tmp_path: Path) -> None:
+    [deployment, _] = yaml.safe_load_all((KUBERNETES / f"parts/{part}/{part}.yaml").read_text())
+    [container] = containers(deployment)
+    pulse = tmp_path / "pulse"
+    assert container["command"][-2:] == ["--pulse", "/tmp/pulse"]
+
+    def says(probe: str) -> bool:
+        command = [word.replace("/tmp/pulse", str(pulse)) for word in container[probe]["exec"]["command"]]
+        return subprocess.run(command, check=False).returncode == 0
+
+    assert (says("livenessProbe"), says("readinessProbe")) == (True, False)  # it waits for its database, perhaps
+    pulse.touch()
+    assert says("livenessProbe") and says("readinessProbe")
+    os.utime(pulse, (time.time() - 600,) * 2)
+    assert not says("livenessProbe")
 
 
 def routed(method: str, path: str) -> str:
