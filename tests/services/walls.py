@@ -69,11 +69,13 @@ def ever_reached(log: bytes) -> set[str]:
     return {name for line in log.splitlines() for name in json.loads(line)[1]}
 
 
-def bare_pod(api: KubernetesApi, namespace: str, name: str, command: tuple[str, ...]) -> str:
+def bare_pod(
+    api: KubernetesApi, namespace: str, name: str, command: tuple[str, ...], labels: Mapping[str, str] | None = None
+) -> str:
     """Start a pod that is no engine's; where it is."""
     body = manifests.pod_body(Placement(), manifests.USER)
     body["containers"] = [manifests.small_container(kubernetes.POD_IMAGE, list(command))]
-    about = {"name": name, "labels": {"bare": name}}
+    about = {"name": name, "labels": {"bare": name, **(labels or {})}}
     path = f"/api/v1/namespaces/{namespace}/pods"
     api.create(path, {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": body})
     return f"{path}/{name}"
