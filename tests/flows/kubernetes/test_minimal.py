@@ -18,13 +18,14 @@ from pathlib import Path
 import pytest
 import urllib3
 
+from engines.drivers.kubernetes_connect import connect
 from infra.cluster import KUBERNETES
 from infra.demonstration import data_owner
 from tests.flows.kubernetes.stage import LIMIT_S, built_image, until
 from tests.flows.kubernetes.work import check_the_examples_results, settings_of, sleeper, submitted
 from tests.infra.kubernetes.built import built
 from tests.needs import needs
-from tests.services.kubernetes import CLASS, to_nodes, volumes
+from tests.services.kubernetes import CLASS, let_go_of_all, to_nodes, volumes
 from tests.services.node import Consumer
 
 pytestmark = [
@@ -34,13 +35,12 @@ pytestmark = [
     needs("kube", "docker", "kustomize"),
 ]
 
+NODE = "app.kubernetes.io/name=c2d-node"
 LONG_S = 10
 "How long the job runs that loses its node: longer than the node is away, since its pods call back only for a while."
 
 
 def test_one_pod_with_a_volume_is_a_node_and_loses_nothing_when_it_is_lost(tmp_path: Path) -> None:
-    from engines.drivers.kubernetes_connect import connect
-
     address = os.environ["C2D_KUBE_HOST_IP"]
     with volumes(connect({})), operated(tmp_path, address) as url, data_owner(address) as data:
         settings = settings_of(url, tmp_path)
@@ -116,9 +116,11 @@ def apply(own: Path) -> None:
 
 def lose_the_pod() -> None:
     """As with its machine."""
-    [name] = kubectl("get", "pods", "-l", "app.kubernetes.io/name=c2d-node", "-o", "name").split()
+    [name] = kubectl("get", "pods", "-l", NODE, "-o", "name").split()
     kubectl("delete", "--grace-period=0", "--force", "--wait=false", name)
     until(lambda: name not in kubectl("get", "pods", "-o", "name").split(), "the end of the pod")
+    ready = 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}'  # the lost one may still answer a while
+    until(lambda: kubectl("get", "pods", "-l", NODE, "-o", ready) == "True", "another pod")
 
 
 def answers(url: str) -> bool:
@@ -130,7 +132,8 @@ def answers(url: str) -> bool:
 
 
 def away() -> None:
-    """Nothing of the overlay on the cluster, whoever left it."""
+    """Nothing of the overlay on the cluster, whoever left it; also where a test failed in mid-job."""
+    let_go_of_all(connect({}), "c2d")
     kubectl("delete", "namespace", "c2d", "--ignore-not-found", f"--timeout={LIMIT_S}s", namespace="")
     kubectl("delete", "clusterrole,clusterrolebinding", "c2d-engine:c2d", "--ignore-not-found", namespace="")
 
