@@ -12,13 +12,15 @@ from urllib.parse import parse_qsl
 import falcon
 
 from shared.digests import body_digest, query_digest
-from shared.errors import DigestMismatch, InvalidRequest, PayloadTooLarge
+from shared.errors import DigestMismatch, InvalidRequest, PayloadTooLarge, Unavailable
 from shared.strict_json import check_text, loads
 
 CHUNK_BYTES = 1 << 20
 "At once: the server below keeps what it read ahead, and copies all of that again for every smaller piece."
 DRAINED_BYTES = 1 << 20
 "What is read of a refused body, so that the caller sees the answer and not a broken pipe."
+SILENCE_S = 120.0
+"How long a body may stop arriving: whoever is lost in mid-body must not hold a thread for ever."
 MOST_FIELDS = 100
 NOT_GIVEN = frozenset({"", "undefined", "null"})
 "What clients send for nothing, in headers and queries."
@@ -46,6 +48,7 @@ class Incoming:
         self._sent: Mapping[str, Any] = {}
         self._given: Mapping[str, Any] | None = None
         self.is_direct = False
+        self.silence_s = SILENCE_S
 
     @property
     def peer(self) -> str:
@@ -152,10 +155,23 @@ class Incoming:
         return found
 
     def _read(self) -> Iterator[bytes]:
-        """Read what there is: to the announced length, or to the end of a chunked body."""
+        """Read what there is: to the announced length, or to the end of a chunked body. Raises: Unavailable."""
         stream = self._req.stream if self._req.content_length is None else self._req.bounded_stream
-        while chunk := stream.read(CHUNK_BYTES):
+        while chunk := self._next(stream):
             yield chunk
+
+    def _next(self, stream: Any) -> bytes:
+        """One piece, awaited for so long and no longer; what is sent meanwhile is bounded by nobody."""
+        connection = self._req.env.get("gunicorn.socket")
+        if connection is None:
+            return bytes(stream.read(CHUNK_BYTES))
+        connection.settimeout(self.silence_s)
+        try:
+            return bytes(stream.read(CHUNK_BYTES))
+        except TimeoutError as error:
+            raise Unavailable(f"The body stopped arriving for {self.silence_s:.0f} s; send it again.") from error
+        finally:
+            connection.settimeout(None)
 
 
 def _only_given(fields: Mapping[str, Any]) -> dict[str, Any]:

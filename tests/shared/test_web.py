@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+
+import falcon
 import pytest
+from falcon.testing import create_environ
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +16,7 @@ from shared.rate_limit import OneEach, RateLimit
 from shared.streams import SlotStream, StreamSlots
 from shared.views import seconds_text
 from shared.web.files import disposition, parse_range
+from shared.web.incoming import Incoming, Takes
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**200), 2**200) | st.text(st.characters(exclude_categories=["Cs"])),
@@ -93,3 +98,17 @@ def test_a_slot_comes_back_when_a_stream_is_closed_even_if_nobody_read_it() -> N
 )
 def test_times_are_seconds_as_text(at_ms: int | None, text: str) -> None:
     assert seconds_text(at_ms) == text
+
+
+def test_a_body_that_stops_arriving_is_not_waited_for_for_ever() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.makefile("rb") as body:
+        environment = create_environ("/", "POST", headers={"Content-Length": "10"})
+        incoming = Incoming(
+            falcon.Request({**environment, "wsgi.input": body, "gunicorn.socket": ours}), {}, Takes.BYTES, 99
+        )
+        incoming.silence_s = 0.1
+        theirs.sendall(b"half")
+        with pytest.raises(Unavailable, match="stopped arriving"):
+            list(incoming.chunks())
+        assert ours.gettimeout() is None
