@@ -193,8 +193,8 @@ def _limit_met(job: JobView, seen: Seen, now_ms: int) -> tuple[Reason, str] | No
         return Reason.TIMEOUT, _used_up(job)
     if seen.disk_used_bytes is not None and seen.disk_used_bytes > job.disk_bytes:
         return Reason.DISK_QUOTA, wrote_too_much(job)
-    if not seen.has_volume:  # what it would still compute could not be published
-        return Reason.LOST, f"{seen.containers[Phase.RUN].lost or VOLUME_GONE} while the algorithm ran."
+    if not seen.has_volume and seen.containers[Phase.RUN].lost is None:  # what it would compute could not be published
+        return Reason.LOST, f"{VOLUME_GONE} while the algorithm ran."
     return None
 
 

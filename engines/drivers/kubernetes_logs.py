@@ -24,7 +24,7 @@ def log_of(api: KubernetesApi, path: str, container: str, offset: int) -> Iterat
     try:
         yield from _read(api, path, container, offset)
     except Unavailable:
-        if not has_lost_its_log(api, path):
+        if not has_lost_its_log(api, path, container):
             raise
 
 

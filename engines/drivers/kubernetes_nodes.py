@@ -6,8 +6,12 @@ from typing import Any
 
 from engines.drivers.kubernetes_api import KubernetesApi
 from engines.drivers.kubernetes_machine import is_well
-from engines.drivers.kubernetes_seen import is_lost
+from engines.drivers.kubernetes_seen import is_lost, time_ms
+from engines.drivers.kubernetes_things import now_ms
 from shared.errors import Unavailable
+
+LOG_PATIENCE_MS = 600_000
+"An API server that does not get to its nodes keeps no job from its end for longer."
 
 
 def is_silent(api: KubernetesApi, pod: dict[str, Any]) -> bool:
@@ -30,7 +34,14 @@ def not_ended(api: KubernetesApi, path: str, pod: dict[str, Any], what: str) -> 
     return Unavailable(f"The node does not end the {what}.")
 
 
-def has_lost_its_log(api: KubernetesApi, path: str) -> bool:
-    """Whether a pod's log, which could not be had, is nobody's to wait for: it went with the pod, or with its node."""
+def has_lost_its_log(api: KubernetesApi, path: str, container: str) -> bool:
+    """Whether a log that could not be had is nobody's to wait for: it went with its pod or node, or was waited for."""
     pod = api.find(path)
-    return pod is None or is_lost(pod, None) or is_silent(api, pod)
+    return pod is None or is_lost(pod, None) or has_long_ended(pod, container, now_ms()) or is_silent(api, pod)
+
+
+def has_long_ended(pod: dict[str, Any], container: str, at_ms: int) -> bool:
+    """Whether a container ended so long before a time that its log, not had since, will not be had any more."""
+    states = [each["state"] for each in pod["status"].get("containerStatuses") or () if each["name"] == container]
+    ended_at = [time_ms((state.get("terminated") or {}).get("finishedAt")) for state in states]
+    return any(each is not None and at_ms > each + LOG_PATIENCE_MS for each in ended_at)

@@ -8,6 +8,7 @@ import pytest
 
 from engines.drivers.base import NoRoom
 from engines.drivers.kubernetes_api import Answer, NamespaceGone, namespace_in, refused
+from engines.drivers.kubernetes_nodes import LOG_PATIENCE_MS, has_long_ended
 from shared.errors import JobError, Unavailable
 
 PATH = "/api/v1/namespaces/jobs/pods"
@@ -38,6 +39,14 @@ MEANT: list[tuple[str, Answer, type[Exception], str]] = [
 def test_a_refusal_is_understood(answer: Answer, kind: type[Exception], words: str) -> None:
     error = refused("Pod cannot be made", PATH, answer)
     assert type(error) is kind and words in error.detail
+
+
+def test_a_log_that_nobody_can_give_is_waited_for_only_so_long() -> None:
+    ended = {"name": "main", "state": {"terminated": {"exitCode": 0, "finishedAt": "2023-11-14T22:00:00Z"}}}
+    pod = {"status": {"containerStatuses": [ended, {"name": "other", "state": {"running": {}}}]}}
+    at_ms = 1_699_999_200_000 + LOG_PATIENCE_MS
+    assert has_long_ended(pod, "main", at_ms + 1) and not has_long_ended(pod, "main", at_ms)
+    assert not has_long_ended(pod, "other", at_ms * 2) and not has_long_ended({"status": {}}, "main", at_ms * 2)
 
 
 def test_the_namespace_is_read_off_a_path() -> None:
