@@ -76,9 +76,13 @@ class Act:
     def perform(self, action: Action, job: JobView) -> None:
         """Do one thing. Raises: NotOurs, Interrupted, JobError, Unavailable."""
         is_fenced = isinstance(action, Record | Move | Look)  # these name the lease themselves, where they write
-        if not is_fenced and not leases.is_ours(self._job_id, self._token, self._context.now_ms()):
-            raise NotOurs
+        if not is_fenced:
+            self._check_ours()
         self._verbs[type(action)](action, job)
+
+    def _check_ours(self) -> None:
+        if not leases.is_ours(self._job_id, self._token, self._context.now_ms()):
+            raise NotOurs
 
     def stand_at(self, row: Job) -> None:
         """Go on from the job's row as it was just read; what is written here is kept up in it."""
@@ -170,8 +174,13 @@ class Act:
         self._store(LOG_NAMES[action.phase], _explained(kept, detail))
 
     def _store(self, filename: str, chunks: Iterator[bytes]) -> None:
-        stored = self._context.storage.write(result_key(self._job_id, filename), chunks)
+        """Make it a result. Raises: NotOurs, with nothing stored: who has the job by now stores its own there."""
+        stored = self._context.storage.write(result_key(self._job_id, filename), self._ours_to_the_end(chunks))
         results.record_result(self._job_id, filename, stored, self._context.now_ms())
+
+    def _ours_to_the_end(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        yield from chunks
+        self._check_ours()
 
     def _remove(self, action: Remove, job: JobView) -> None:
         self._context.driver.remove(self._job_id)

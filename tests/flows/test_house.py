@@ -18,7 +18,7 @@ from shared.db.engines import set_draining
 from shared.db.node_tables import Engine
 from shared.db.tables import Job, Result
 from shared.errors import JobError, Unavailable
-from shared.names import JobId, Phase, new_job_id
+from shared.names import JobId, Phase, new_job_id, result_key
 from tests.databases import opened
 from tests.flows.harness import RUNS_ON, Inline, Site, job
 from tests.services.postgres import PostgresServer
@@ -68,6 +68,21 @@ def test_one_that_cannot_be_removed_does_not_keep_the_others(site: Site) -> None
     site.clock.now_ms += AGE_MS + 1
     driver = Stuck("local", site.world, lambda spec: Script(), site.clock)
     assert remove_orphans(replace(site.contexts["local"], driver=driver)) == [other]
+
+
+def test_who_was_too_long_over_an_image_stores_no_log_over_that_of_the_next(site: Site) -> None:
+    """A result's row and its bytes are then of two writers, and whoever downloads it waits for what never comes."""
+    [job_id] = site.submit(job(0))
+    key = result_key(job_id, "image.log")
+
+    def is_taken_over() -> None:
+        site.clock.advance(31)
+        site.pass_()
+        site.storage.write(key, [b"by who has the job\n"])
+
+    site.on_verb["ensure_image", 0] = is_taken_over
+    site.pass_()
+    assert b"".join(site.storage.read(key)) == b"by who has the job\n"
 
 
 def test_a_duty_that_fails_stops_no_other(site: Site) -> None:
