@@ -52,11 +52,16 @@ def end(job: JobView, seen: Seen, to: JobStatus, reason: Reason | None, detail: 
 
 
 def fail(job: JobView, seen: Seen, to: JobStatus, reason: Reason, detail: str | None) -> list[Action]:
-    """End a job whose pod has failed it. One whose algorithm was lost stays lost, and costs nothing."""
+    """End a job whose pod has failed it."""
+    return end(job, seen, *failure(job, to, reason, detail))
+
+
+def failure(job: JobView, to: JobStatus, reason: Reason, detail: str | None) -> tuple[JobStatus, Reason, str | None]:
+    """What a job ends as that cannot go on: one whose algorithm was lost stays lost, and costs nothing."""
     if job.reason is Reason.LOST and job.status is JobStatus.PUBLISHING:
         told = f"{job.detail} Its outputs were not published: {detail}"
-        return end(job, seen, JobStatus.RUN_FAILED, Reason.LOST, told)
-    return end(job, seen, to, reason, detail)
+        return JobStatus.RUN_FAILED, Reason.LOST, told
+    return to, reason, detail
 
 
 def stopped(job: JobView, seen: Seen) -> list[Action]:

@@ -16,7 +16,7 @@ from engines.context import Context
 from engines.crew import Crew
 from engines.decide import LOOK_MS, decide
 from engines.drivers.base import NoRoom
-from engines.endings import FAILURES
+from engines.endings import FAILURES, failure
 from engines.engine_row import check_daemon
 from engines.job_view import JobView
 from engines.looking import look, view_of
@@ -154,7 +154,8 @@ def _perform_all(act: Act, job: JobView, actions: list[Action]) -> Action | None
 def _impossible(job: JobView, action: Action, error: JobError) -> Record:
     """What an action that can never succeed means: the job's coming end."""
     to = JobStatus.RUN_FAILED if action == Create(Phase.RUN) else FAILURES[job.status]
-    return Record({"ending": to.value, "reason": Reason.ERROR.value, "reason_detail": error.detail})
+    to, reason, detail = failure(job, to, Reason.ERROR, error.detail)
+    return Record({"ending": to.value, "reason": reason.value, "reason_detail": detail})
 
 
 def _back_off(context: Context, job_id: JobId, token: str, error: str) -> None:

@@ -217,6 +217,12 @@ def run_is_killed_by_the_engine(site: Site) -> None:
     site.play(0, Phase.RUN, Play(Script(exit_code=None), is_killed))
 
 
+def nobody_can_publish_what_is_left(site: Site) -> None:
+    """A lost algorithm stays lost, and costs nothing, whatever is wrong beside."""
+    run_is_killed_by_the_engine(site)
+    site.play(0, Phase.PUBLISH, Play(Script(start_error="the namespace is being removed")))
+
+
 def publish_fails_twice(site: Site) -> None:
     site.submit(job(0))
     site.play(0, Phase.PUBLISH, PUBLISH_FAILS, PUBLISH_FAILS, PUBLISHED)
@@ -325,6 +331,7 @@ FLOWS: dict[str, Flow] = {
     "run is deleted": Flow(run_is_deleted, (LOST_RUN, DEPENDENCY), (1, 0)),
     "run is deleted later": Flow(run_is_deleted_later, (LOST_RUN,), (1,)),
     "run is killed by the engine": Flow(run_is_killed_by_the_engine, (LOST_RUN,), (1,)),
+    "run is lost, and nobody can publish what it left": Flow(nobody_can_publish_what_is_left, (LOST_RUN,), (1,)),
     "publish fails twice": Flow(publish_fails_twice, (GOOD,), (1,)),
     "publish always fails": Flow(publish_always_fails, (("publish_failed", "error"),), (1,)),
     "storage is down": Flow(storage_is_down, (GOOD,), (1,)),
