@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from engines.drivers import kubernetes_manifests as manifests
 from engines.drivers.kubernetes_one_manifests import pod_name
+from engines.drivers.kubernetes_settings import Placement
 from engines.drivers.kubernetes_words import DELETED, DISRUPTED, NODE_LOST, UNHEARD
 from shared.names import JobId, Phase, container_name
 from tests.flows.docker.harness import environment, job, until
@@ -183,11 +185,8 @@ def test_an_algorithm_whose_place_a_pod_of_more_weight_takes_is_lost(tmp_path: P
 
 def heavy(priority: str, node: Ghost) -> Json:
     """A pod that needs all of the ghost."""
-    body = {
-        "priorityClassName": priority,
-        "automountServiceAccountToken": False,
-        "nodeSelector": {"kubernetes.io/hostname": node.name},
-        "tolerations": [node.tolerated],
-        "containers": [{"name": "main", "image": busybox_image(), "resources": {"requests": {"cpu": "3950m"}}}],
-    }
+    here = Placement(node_selector={"kubernetes.io/hostname": node.name}, tolerations=(node.tolerated,))
+    body = manifests.pod_body(here, manifests.USER) | {"priorityClassName": priority}
+    asked = {"requests": {"cpu": "3950m"}}
+    body["containers"] = [manifests.small_container(busybox_image(), ["sleep", "600"], resources=asked)]
     return {"kind": "Pod", "metadata": {"name": "heavy"}, "spec": body}
