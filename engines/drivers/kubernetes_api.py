@@ -82,13 +82,7 @@ class KubernetesApi:
     ) -> Answer:
         """Send one request and return the answer. Raises: Unavailable for a status of 400 and more not in `accept`."""
         headers = {"Accept": as_type} | ({"Content-Type": content_type} if body is not None else {})
-        response = self._send(method, path, query or {}, body, headers, timeout_s)
-        try:
-            answer = Answer(response.status, parsed(response.read()))
-        except urllib3.exceptions.HTTPError as error:
-            raise Unavailable(f"The Kubernetes API broke off: {told(error)}") from error
-        finally:
-            response.release_conn()
+        answer = self._answer(method, path, query or {}, body, headers, timeout_s)
         if answer.status >= 400 and answer.status not in accept:
             self._check_namespace(path, answer)
             raise failure(method, path, answer)
@@ -99,13 +93,7 @@ class KubernetesApi:
         name = namespace_in(path)
         if answer.status != 403 or name is None:
             return
-        response = self._send("GET", f"/api/v1/namespaces/{name}", {}, None, {"Accept": "application/json"}, QUICK_S)
-        try:
-            found = Answer(response.status, parsed(response.read()))
-        except urllib3.exceptions.HTTPError as error:
-            raise Unavailable(f"The Kubernetes API broke off: {told(error)}") from error
-        finally:
-            response.release_conn()
+        found = self._answer("GET", f"/api/v1/namespaces/{name}", {}, None, {"Accept": "application/json"}, QUICK_S)
         if found.status == 404 or (found.status == 200 and found.body["status"].get("phase") == "Terminating"):
             raise NamespaceGone(f"The cluster's namespace {name} is being removed, or was.")
 
@@ -158,6 +146,23 @@ class KubernetesApi:
             raise Unavailable(f"The Kubernetes API broke off: {told(error)}") from error
         finally:
             response.close()
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any],
+        body: Any,
+        headers: Mapping[str, str],
+        timeout_s: float,
+    ) -> Answer:
+        response = self._send(method, path, query, body, headers, timeout_s)
+        try:
+            return Answer(response.status, parsed(response.read()))
+        except urllib3.exceptions.HTTPError as error:
+            raise Unavailable(f"The Kubernetes API broke off: {told(error)}") from error
+        finally:
+            response.release_conn()
 
     def _send(
         self,

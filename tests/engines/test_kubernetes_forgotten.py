@@ -65,28 +65,29 @@ def server() -> Iterator[tuple[KubernetesApi, type[Old]]]:
         thread.join()
 
 
+def told(server: tuple[KubernetesApi, type[Old]], known: dict[str, str]) -> list[JobId]:
+    """Who is woken until the last is."""
+    woken: list[JobId] = []
+    watch_pods(server[0], "main", "jobs", woken.append, lambda: "later" in woken, known)
+    return woken
+
+
 @pytest.mark.parametrize("says", [(410, GONE), (200, {"type": "ERROR", "object": GONE})], ids=["status", "event"])
 def test_what_was_forgotten_is_made_good_by_one_look_at_everything(
     server: tuple[KubernetesApi, type[Old]], says: tuple[int, dict[str, Any]]
 ) -> None:
-    api, handler = server
-    handler.says = says
-    woken: list[JobId] = []
+    server[1].says = says
     known = {"jobs": "1"}
-    watch_pods(api, "main", "jobs", woken.append, lambda: "later" in woken, known)
-    assert woken == ["there", "later"]
-    assert handler.asked == ["1", "list", "50"] and known == {"jobs": "51"}
+    assert told(server, known) == ["there", "later"]
+    assert server[1].asked == ["1", "list", "50"] and known == {"jobs": "51"}
 
 
 @pytest.mark.parametrize("says", [(500, TORN), (200, {"type": "ERROR", "object": TORN})], ids=["status", "event"])
 def test_a_watch_the_server_fails_is_taken_up_with_a_look_at_everything(
     server: tuple[KubernetesApi, type[Old]], says: tuple[int, dict[str, Any]]
 ) -> None:
-    api, handler = server
-    handler.says = says
-    woken: list[JobId] = []
+    server[1].says = says
     known = {"jobs": "1"}
     with pytest.raises(Unavailable, match="etcd is away"):
-        watch_pods(api, "main", "jobs", woken.append, lambda: False, known)
-    watch_pods(api, "main", "jobs", woken.append, lambda: "later" in woken, known)
-    assert woken == ["there", "later"] and handler.asked == ["1", "list", "50"]
+        told(server, known)
+    assert told(server, known) == ["there", "later"] and server[1].asked == ["1", "list", "50"]

@@ -19,7 +19,7 @@ from engines.drivers.kubernetes_one_manifests import JOB, pod_name
 from shared.errors import C2DError
 from shared.names import LABEL_ENGINE, JobId, Phase, container_name
 from tests.file_server import Served, serve_files
-from tests.flows.docker.harness import Json, Place, environment, new_name
+from tests.flows.docker.harness import Json, Place, environment, job, new_name, until
 from tests.services import kubernetes
 from tests.services.kubernetes_account import least_rights
 from tests.services.node import free_port, real_node
@@ -68,6 +68,24 @@ class KubernetesPlace(Place):
         leases = self.rows("SELECT job_id FROM job WHERE lease_token IS NOT NULL")
         found = {**held, "leases": leases, "outside": self.outside()}
         return {what: some for what, some in found.items() if some}
+
+    def named(self, name: str) -> str:
+        """An environment's id by its description."""
+        found = self.consumer.get("/api/services/computeEnvironments")
+        [chosen] = [each["id"] for each in found if each["description"] == name]
+        return str(chosen)
+
+    def sent(self, name: str, script: str = "true", **changes: Any) -> tuple[str, Json]:
+        """A job for an environment: the workflow's id and its first record."""
+        workflow = self.submit(job(0, script, environment=self.named(name), **changes))
+        return workflow, self.consumer.status(workflowId=workflow)[0]
+
+    def fetching(self, name: str, where: str) -> tuple[str, Json]:
+        """A job whose pod has begun to fetch an input that does not come yet."""
+        given = [{"index": 0, "files": self.file(name, b"slow")}]
+        workflow, record = self.sent(where, f"cat /data/inputs/{name}", input=given)
+        until(lambda: any(each[1].endswith(f"/{name}") for each in self.served.requests))
+        return workflow, record
 
     def events(self, job_id: str) -> str:
         """The job's timeline, as its owner reads it."""

@@ -17,7 +17,7 @@ from engines.drivers.kubernetes_one_manifests import pod_name
 from engines.drivers.kubernetes_settings import Placement
 from engines.drivers.kubernetes_words import DELETED, DISRUPTED, NODE_LOST, UNHEARD
 from shared.names import JobId, Phase, container_name
-from tests.flows.docker.harness import environment, job, until
+from tests.flows.docker.harness import environment, until
 from tests.flows.kubernetes.harness import KubernetesPlace, kubernetes_place, starts_told
 from tests.flows.kubernetes.test_kubernetes_flows import ending
 from tests.needs import busybox_image, needs
@@ -35,6 +35,7 @@ SOON_S = 3
 LIMIT_S = 300
 CLASSES = "/apis/scheduling.k8s.io/v1/priorityclasses"
 ONCE = "the algorithm is not run a second time."
+SLEEPS = "sleep 600"
 Json = dict[str, Any]
 
 
@@ -43,20 +44,6 @@ class Site(KubernetesPlace):
     """A node whose jobs go where a label is."""
 
     label: str = ""
-
-    def sent(self, name: str, script: str = "sleep 600", **changes: Any) -> tuple[str, Json]:
-        """A job for an environment: the workflow's id and its first record."""
-        found = self.consumer.get("/api/services/computeEnvironments")
-        [chosen] = [each["id"] for each in found if each["description"] == name]
-        workflow = self.submit(job(0, script, environment=chosen, **changes))
-        return workflow, self.consumer.status(workflowId=workflow)[0]
-
-    def fetching(self, name: str, where: str) -> str:
-        """A job whose pod has begun to fetch an input that does not come yet."""
-        given = [{"index": 0, "files": self.file(name, b"slow")}]
-        workflow, _ = self.sent(where, f"cat /data/inputs/{name}", input=given)
-        until(lambda: any(each[1].endswith(f"/{name}") for each in self.served.requests))
-        return workflow
 
     def pod_of(self, workflow: str) -> Json:
         """The pod of a running algorithm, whichever kind it is."""
@@ -101,9 +88,9 @@ def site_on(folder: Path, node: Ghost) -> Iterator[Site]:
 def test_what_a_lost_node_takes_along_and_what_goes_on_elsewhere(tmp_path: Path, how: str) -> None:
     with ghost() as node, site_on(tmp_path, node) as site:
         site.served.drip = come = Event()
-        fetching = [site.fetching(f"input-of-{where}", where) for where in ("claims", "one")]
-        running, in_one, stopped = (site.sent(where)[0] for where in ("claims", "one", "claims"))
-        late, _ = site.sent("patient", compute={"maxDuration": 30})
+        fetching = [site.fetching(f"input-of-{where}", where)[0] for where in ("claims", "one")]
+        running, in_one, stopped = (site.sent(where, SLEEPS)[0] for where in ("claims", "one", "claims"))
+        late, _ = site.sent("patient", SLEEPS, compute={"maxDuration": 30})
         pods = {workflow: site.pod_of(workflow) for workflow in (running, in_one, stopped, late)}
         for workflow in (running, stopped):
             (node.volume_of(pods[workflow]) / "outputs" / "early").write_text("early\n")
@@ -141,7 +128,7 @@ def check_algorithms(site: Site, running: str, in_one: str, stopped: str, late: 
 
 def test_a_node_that_comes_back_in_time_has_cost_nothing(tmp_path: Path) -> None:
     with ghost() as node, site_on(tmp_path, node) as site:
-        workflow, record = site.sent("patient", compute={"maxDuration": 600})
+        workflow, record = site.sent("patient", SLEEPS, compute={"maxDuration": 600})
         pod = site.pod_of(workflow)
         (node.volume_of(pod) / "outputs" / "done").write_text("done\n")
         node.fall_silent(is_noticed=False)
@@ -166,7 +153,7 @@ def tainted(node: Ghost) -> bool:
 def test_an_algorithm_whose_place_a_pod_of_more_weight_takes_is_lost(tmp_path: Path) -> None:
     name = f"c2d-test-{secrets.token_hex(4)}"
     with ghost() as node, site_on(tmp_path, node) as site:
-        workflow, _ = site.sent("claims")
+        workflow, _ = site.sent("claims", SLEEPS)
         (node.volume_of(site.pod_of(workflow)) / "outputs" / "early").write_text("early\n")
         weight = {"kind": "PriorityClass", "metadata": {"name": name}, "value": 1000}
         site.api.create(CLASSES, weight)

@@ -15,7 +15,7 @@ import pytest
 from shared.ecies import encrypt
 from shared.names import JobId, Phase, container_name
 from tests.factories import command_body
-from tests.flows.docker.harness import RESOURCES, environment, job, until
+from tests.flows.docker.harness import RESOURCES, environment, until
 from tests.flows.kubernetes.harness import KubernetesPlace, kubernetes_place
 from tests.needs import busybox_image, needs
 from tests.services import kubernetes
@@ -40,17 +40,6 @@ class Site(KubernetesPlace):
 
     far: str = ""
     "The other namespace."
-
-    def named(self, name: str) -> str:
-        """An environment's id by its own name."""
-        found = self.consumer.get("/api/services/computeEnvironments")
-        [chosen] = [each["id"] for each in found if each["description"] == name]
-        return str(chosen)
-
-    def sent(self, name: str, script: str = "true", **changes: Any) -> tuple[str, Json]:
-        """A job for an environment: the workflow's id and its first record."""
-        workflow = self.submit(job(0, script, environment=self.named(name), **changes))
-        return workflow, self.consumer.status(workflowId=workflow)[0]
 
     def until_told(self, record: Json, words: str) -> None:
         """Wait until the owner reads this."""

@@ -13,7 +13,7 @@ import pytest
 from engines.drivers.base import NoRoom
 from engines.drivers.kubernetes_words import DELETED, DISRUPTED
 from shared.names import JobId, Phase, container_name, volume_name
-from tests.flows.docker.harness import environment, job, until
+from tests.flows.docker.harness import environment, until
 from tests.flows.kubernetes.harness import KubernetesPlace, kubernetes_place
 from tests.flows.kubernetes.test_kubernetes_flows import ending
 from tests.needs import needs
@@ -37,20 +37,6 @@ class Site(KubernetesPlace):
     far: str = ""
     "The other namespace."
     label: str = ""
-
-    def sent(self, name: str, script: str = "true", **changes: Any) -> tuple[str, Json]:
-        """A job for an environment: the workflow's id and its first record."""
-        found = self.consumer.get("/api/services/computeEnvironments")
-        [chosen] = [each["id"] for each in found if each["description"] == name]
-        workflow = self.submit(job(0, script, environment=chosen, **changes))
-        return workflow, self.consumer.status(workflowId=workflow)[0]
-
-    def fetching(self, name: str, where: str = "main") -> tuple[str, Json]:
-        """A job whose pod has begun to fetch an input that does not come yet."""
-        given = [{"index": 0, "files": self.file(name, b"slow")}]
-        workflow, record = self.sent(where, f"cat /data/inputs/{name}", input=given)
-        until(lambda: any(each[1].endswith(f"/{name}") for each in self.served.requests))
-        return workflow, record
 
     def told(self, record: Json) -> str:
         """What the owner reads of the job."""
@@ -111,7 +97,7 @@ def volume_in_use(site: Site) -> Scenario:
 
 def volume_of_inputs(site: Site) -> Scenario:
     """The volume that inputs are put on: they are fetched anew, and no algorithm is run without them."""
-    workflow, record = site.fetching("for-a-volume")
+    workflow, record = site.fetching("for-a-volume", "main")
     site.api.delete(site.path("persistentvolumeclaims", volume_name(record["jobId"])))
     yield
     record = site.ended(workflow)
@@ -143,7 +129,7 @@ def policies(site: Site) -> Scenario:
 
 def drained(site: Site) -> Scenario:
     """Pods by the Eviction API: what an algorithm has put out so far is kept, a pod of ours is started again."""
-    fetching, first = site.fetching("for-a-drain")
+    fetching, first = site.fetching("for-a-drain", "main")
     workflow, record = site.sent("main", RUNS)
     site.until_running(workflow)
     evict(site, record, Phase.RUN)
