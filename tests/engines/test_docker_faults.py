@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,13 +12,14 @@ from engines.drivers.base import PhaseSpec
 from engines.drivers.docker_driver import DockerDriver
 from engines.observation import ContainerSeen
 from shared.errors import Unavailable
-from shared.names import JobId, Phase, container_name, new_job_id
+from shared.names import JobId, Phase, container_name, new_job_id, volume_name
 from tests.contracts.driver_backends import until
 from tests.needs import busybox_image, needs
 from tests.services.private_docker import PrivateDocker, private_docker
 from tests.starting import start
 
 pytestmark = needs("docker")
+WAITS = "echo up; until [ -e /data/go ]; do sleep 0.1; done; exit 4"
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,15 @@ def ended(driver: DockerDriver, job_id: JobId, phase: Phase = Phase.RUN) -> Cont
     return until(lambda: driver.observe(job_id).exited(phase))
 
 
+def lives(script: str) -> bool:
+    """Whether a process of this machine runs the script."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if script.encode() in path.read_bytes().split(b"\0"):
+                return True
+    return False
+
+
 @pytest.mark.full
 def test_what_ends_with_a_killed_engine_was_killed_and_what_had_ended_was_not(
     engine: PrivateDocker, driver: DockerDriver
@@ -51,11 +62,13 @@ def test_what_ends_with_a_killed_engine_was_killed_and_what_had_ended_was_not(
     running = started(driver, "echo up; exec sleep 1000")
     pod = started(driver, "echo up; exec sleep 1000", Phase.PROVISION)
     done = started(driver, "echo up; exit 255")
-    over = started(driver, "echo up; sleep 1; exit 4")
+    over = started(driver, WAITS)
     engine.kill()
     with pytest.raises(Unavailable):
         driver.observe(running)
-    time.sleep(2)  # the containers live on without their engine
+    assert lives(WAITS), "containers live on without their engine"
+    (engine.folder / "data" / "volumes" / volume_name(over) / "_data" / "go").touch()
+    until(lambda: not lives(WAITS))
     engine.start()
     assert ended(driver, running).was_killed and ended(driver, pod, Phase.PROVISION).was_killed
     assert ended(driver, over).exit_code == 4 and not ended(driver, over).was_killed

@@ -13,7 +13,7 @@ import pytest
 from engines.drivers.base import NoRoom
 from engines.drivers.kubernetes_words import DELETED, DISRUPTED
 from shared.names import JobId, Phase, container_name, volume_name
-from tests.flows.docker.harness import environment, until
+from tests.flows.docker.harness import RESOURCES, environment, until
 from tests.flows.kubernetes.harness import KubernetesPlace, kubernetes_place
 from tests.flows.kubernetes.test_kubernetes_flows import ending
 from tests.needs import needs
@@ -32,11 +32,11 @@ Json = dict[str, Any]
 
 @dataclass
 class Site(KubernetesPlace):
-    """A node with an environment in another namespace, and one whose pods wait for a label on a node."""
+    """A node with an environment in another namespace, and one whose jobs wait for a device on a node."""
 
     far: str = ""
     "The other namespace."
-    label: str = ""
+    device: str = ""
 
     def told(self, record: Json) -> str:
         """What the owner reads of the job."""
@@ -47,25 +47,31 @@ class Site(KubernetesPlace):
         record: Json = self.consumer.wait(workflow, 150)[0]
         return record
 
-    def labelled(self, value: str | None) -> None:
-        """Put the label on this machine's node, or take it off."""
+    def offer(self, count: str | None) -> None:
+        """Have this machine's node offer so many of the device, or none."""
         node = kubernetes.machines(self.api)[0]["metadata"]["name"]
-        self.api.patch(f"/api/v1/nodes/{node}", {"metadata": {"labels": {self.label: value}}})
+        has = {"capacity": {self.device: count}, "allocatable": {self.device: count}}
+        self.api.patch(f"/api/v1/nodes/{node}/status", {"status": has})
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder, label = tmp_path_factory.mktemp("third-parties"), f"c2d.test/{secrets.token_hex(4)}"
+    folder, device = tmp_path_factory.mktemp("third-parties"), f"c2d.test/{secrets.token_hex(4)}"
     with kubernetes.namespace() as far:
         environments = (
             environment(id="main", description="main"),
             environment(id="far", description="far", kubernetes={"namespace": far}),
-            environment(id="waits", description="waits", kubernetes={"nodeSelector": {label: "yes"}}),
+            environment(
+                id="waits",
+                description="waits",
+                resources=[*RESOURCES, {"id": "gpu", "total": 1, "min": 0, "max": 1}],
+                kubernetes={"resources": {"gpu": device}, "storageClass": kubernetes.LATE},
+            ),
         )
         with kubernetes_place(folder, *environments, also=(far,)) as place:
-            found = Site(**vars(place), far=far, label=label)
+            found = Site(**vars(place), far=far, device=device)
             yield found
-            found.labelled(None)
+            found.offer(None)
 
 
 Scenario = Generator[None]
@@ -107,10 +113,10 @@ def volume_of_inputs(site: Site) -> Scenario:
 
 def secret(site: Site) -> Scenario:
     """The Secret with the job's key before its pod has a node: it is made anew."""
-    workflow, record = site.sent("waits", "echo ran")
+    workflow, record = site.sent("waits", "echo ran", resources=[{"id": "gpu", "amount": 1}])
     until(lambda: site.pod(record, Phase.PROVISION))
     site.api.delete(site.path("secrets", container_name(JobId(record["jobId"]), Phase.PROVISION)))
-    site.labelled("yes")
+    site.offer("1")
     yield
     record = site.ended(workflow)
     assert ending(record) == (70, 0, None) and site.log(record) == "ran\n"
